@@ -1,0 +1,239 @@
+//! Functions: what runs, who finds it, who runs it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gust_store::{StoreError, Tx};
+use gust_types::{AccountId, AwsError, Region, RequestId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// All that is needed to run one revision of a function. Immutable: a change makes a new one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionSpec {
+    /// The owner.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+    /// The name without qualifier.
+    pub name: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// The ARN without qualifier.
+    pub arn: String,
+    /// Changes with code or configuration; environments of another revision are replaced.
+    pub revision_id: String,
+    /// For example `python3.12` or `provided.al2023`.
+    pub runtime: String,
+    /// For example `app.handler`; empty for custom runtimes that do not use it.
+    pub handler: String,
+    /// The execution role.
+    pub role_arn: String,
+    /// Memory in MiB, 128 to 10,240.
+    pub memory_mb: u32,
+    /// Time limit of one invocation in milliseconds.
+    pub timeout_ms: u64,
+    /// Size of `/tmp` in MiB, 512 to 10,240.
+    pub tmp_mb: u32,
+    /// The function's own environment variables.
+    pub environment: BTreeMap<String, String>,
+    /// The folder on the host that appears as `/var/task`, read-only.
+    pub code_dir: PathBuf,
+    /// `x86_64` or `arm64`.
+    pub architecture: String,
+    /// Where and how it logs.
+    pub logging: Logging,
+    /// `Active` or `PassThrough`.
+    pub tracing_mode: String,
+}
+
+/// A function's LoggingConfig, defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// Least level of the function's own lines (JSON only).
+    pub application_level: LogLevel,
+    /// Least level of platform lines (JSON only).
+    pub system_level: LogLevel,
+    /// The log group.
+    pub group: String,
+}
+
+/// `Text` or `JSON`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Plain lines.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Log levels in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// TRACE
+    Trace,
+    /// DEBUG
+    Debug,
+    /// INFO
+    Info,
+    /// WARN
+    Warn,
+    /// ERROR
+    Error,
+    /// FATAL
+    Fatal,
+}
+
+/// One invocation to be run now.
+#[derive(Debug, Clone)]
+pub struct InvokeRequest {
+    /// What runs.
+    pub function: Arc<FunctionSpec>,
+    /// The ARN as it was invoked (with qualifier if one was given).
+    pub invoked_arn: String,
+    /// The request id: the one the caller gets and the function sees.
+    pub request_id: RequestId,
+    /// The event: JSON.
+    pub payload: Bytes,
+    /// The decoded `X-Amz-Client-Context`: JSON text.
+    pub client_context: Option<String>,
+    /// The trace header (`Root=...;Parent=...;Sampled=...`), if there is one.
+    pub trace_header: Option<String>,
+    /// Whether the caller waits for the log tail (`LogType=Tail`).
+    pub tail: LogTail,
+}
+
+/// `LogType` of an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogTail {
+    /// `None`: the outcome comes as soon as the function has answered; its `log_tail` is empty.
+    #[default]
+    Omitted,
+    /// `Tail`: the outcome comes with the REPORT line, and carries the last 4 KiB of the log.
+    Wanted,
+}
+
+/// How an invocation ended. A function's failure is an outcome, not an error.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InvokeOutcome {
+    /// The response, or the error payload (`errorMessage`, `errorType`, ...).
+    pub payload: Bytes,
+    /// How it failed, if it did; rendered as `X-Amz-Function-Error`.
+    pub failure: Option<InvokeFailure>,
+    /// The last 4 KiB of its log lines, START to REPORT, for `LogType=Tail`.
+    pub log_tail: Bytes,
+    /// The version that ran.
+    pub executed_version: String,
+    /// How long the handler ran, in microseconds.
+    pub duration_us: u64,
+    /// How long initialisation took if this invocation paid for it, in microseconds.
+    pub init_us: Option<u64>,
+}
+
+/// What `X-Amz-Function-Error` says.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. AWS answers `Unhandled`
+/// for every failure of today's runtimes; `Handled` stays in the API for old ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvokeFailure {
+    /// The function, its runtime or its environment failed.
+    Unhandled,
+}
+
+/// Why an invocation was not begun.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InvokeError {
+    /// A concurrency limit is reached: 429 TooManyRequestsException with this reason.
+    #[error("throttled: {0:?}")]
+    Throttled(ThrottleReason),
+    /// The runtime is not there (no such interpreter, `--strict-runtimes`): message for the caller.
+    #[error("{0}")]
+    RuntimeUnavailable(String),
+    /// The machine cannot start an environment; logged with its cause.
+    #[error("no environment could be started: {0}")]
+    Sandbox(String),
+    /// gust is shutting down.
+    #[error("gust is shutting down")]
+    ShuttingDown,
+}
+
+/// The `Reason` of a TooManyRequestsException.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThrottleReason {
+    /// `ConcurrentInvocationLimitExceeded`: the account's limit.
+    ConcurrentInvocationLimitExceeded,
+    /// `ReservedFunctionConcurrentInvocationLimitExceeded`: the function's reserved concurrency.
+    ReservedFunctionConcurrentInvocationLimitExceeded,
+    /// `CallerRateLimitExceeded`: more requests than gust queues.
+    CallerRateLimitExceeded,
+}
+
+impl ThrottleReason {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ThrottleReason::ConcurrentInvocationLimitExceeded => "ConcurrentInvocationLimitExceeded",
+            ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded => {
+                "ReservedFunctionConcurrentInvocationLimitExceeded"
+            }
+            ThrottleReason::CallerRateLimitExceeded => "CallerRateLimitExceeded",
+        }
+    }
+}
+
+/// An event accepted for asynchronous invocation: the durable record, one per event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AsyncEvent {
+    /// The id, also the request id of each attempt.
+    pub request_id: String,
+    /// The owner.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The function's name.
+    pub function: String,
+    /// The qualifier as it was invoked.
+    pub qualifier: Option<String>,
+    /// The ARN as it was invoked.
+    pub invoked_arn: String,
+    /// The decoded client context.
+    pub client_context: Option<String>,
+    /// The trace header.
+    pub trace_header: Option<String>,
+    /// When it was accepted, in milliseconds since the epoch.
+    pub accepted_at_ms: i64,
+    /// The event: JSON bytes, kept behind the record's head (see the queue's record).
+    #[serde(skip)]
+    pub payload: Bytes,
+}
+
+/// Runs functions. Implemented by `gust-invoke`.
+#[async_trait]
+pub trait Invoker: Send + Sync + 'static {
+    /// Runs one invocation and waits for its outcome.
+    async fn invoke(&self, request: InvokeRequest) -> Result<InvokeOutcome, InvokeError>;
+
+    /// Writes `event` into `tx`: the operation's own transaction is what accepts it. Its commit wakes
+    /// the queue.
+    fn enqueue(&self, tx: &mut dyn Tx, event: &AsyncEvent) -> Result<(), StoreError>;
+
+    /// A function was changed or removed: idle environments of other revisions than `keep` go, busy
+    /// ones finish what they run.
+    fn retire(&self, account: &AccountId, region: &Region, function: &str, keep_revision: Option<&str>);
+}
+
+/// Finds functions. Implemented by the lambda service.
+#[async_trait]
+pub trait FunctionCatalog: Send + Sync + 'static {
+    /// The function `name` with `qualifier`. Errors are Lambda's own (ResourceNotFoundException ...).
+    async fn resolve(
+        &self,
+        account: &AccountId,
+        region: &Region,
+        name: &str,
+        qualifier: Option<&str>,
+    ) -> Result<Arc<FunctionSpec>, AwsError>;
+}

@@ -1,0 +1,22 @@
+//! Roles, as far as those need them who let somebody act in one.
+
+use async_trait::async_trait;
+use gust_store::StoreError;
+
+/// A role that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleSummary {
+    /// Its ARN.
+    pub arn: String,
+    /// Its unique id: `AROA...`.
+    pub role_id: String,
+    /// How long a session of it may last, in seconds.
+    pub max_session_duration_s: u32,
+}
+
+/// Finds roles. Implemented by the iam service.
+#[async_trait]
+pub trait RoleDirectory: Send + Sync + 'static {
+    /// The role with this ARN; `None` if there is none, or the text is no role's ARN.
+    async fn role(&self, role_arn: &str) -> Result<Option<RoleSummary>, StoreError>;
+}
