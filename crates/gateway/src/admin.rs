@@ -1,0 +1,27 @@
+//! gust's own routes, beside AWS's operations.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// What gust's own routes do. Implemented by the binary, which knows all parts.
+#[async_trait]
+pub trait AdminHandlers: Send + Sync + 'static {
+    /// `GET /_gust/health`: status, version, services.
+    async fn health(&self) -> serde_json::Value;
+
+    /// `POST /_gust/reset`: empties an ephemeral gust.
+    async fn reset(&self) -> Result<(), ResetError>;
+
+    /// `GET /_gust/code/...`: the content type and the bytes behind a link that gust gave out, by its path and query
+    /// as they came; `None` if there is no such link or it has expired.
+    async fn download(&self, path_and_query: &str) -> Option<(String, Bytes)>;
+}
+
+/// Why nothing was emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResetError {
+    /// This gust keeps its data: the answer is 409.
+    NotEphemeral,
+    /// It failed; the text is logged and not shown.
+    Failed(String),
+}

@@ -1,0 +1,157 @@
+//! Responses: of operations, of errors, of gust's own routes.
+
+use crate::Gateway;
+use crate::access::is_loopback;
+use crate::admin::ResetError;
+use crate::classify::Route;
+use crate::limits::BodyLimit;
+use bytes::Bytes;
+use gust_auth::{Head, Spelling};
+use gust_types::{AwsError, RequestId};
+use gust_wire::{OperationModel, Protocol, ServiceModel, WireResponse};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+
+/// How a protocol spells that a caller is not known.
+pub(crate) fn spelling(protocol: Protocol) -> &'static Spelling {
+    match protocol {
+        Protocol::AwsJson10 | Protocol::AwsJson11 => &Spelling::AWS_JSON,
+        Protocol::RestJson => &Spelling::REST_JSON,
+        Protocol::Query => &Spelling::QUERY,
+        Protocol::RestXml => &Spelling::REST_XML,
+    }
+}
+
+/// The interface of a service that gust has not: it has a protocol and nothing else.
+pub(crate) fn nameless(protocol: Protocol) -> &'static ServiceModel {
+    const NAMELESS: ServiceModel = ServiceModel {
+        id: "",
+        signing_name: "",
+        endpoint_prefix: "",
+        target_prefix: None,
+        protocols: &[],
+        api_version: "",
+        xml_namespace: None,
+        validation_code: "ValidationException",
+        operations: &[],
+        unimplemented: &[],
+    };
+    static OTHER: ServiceModel = NAMELESS;
+    static QUERY: ServiceModel = ServiceModel { xml_namespace: Some("http://webservices.amazon.com/AWSFault/2005-15-09"), ..NAMELESS };
+    if protocol == Protocol::Query { &QUERY } else { &OTHER }
+}
+
+/// An error in the caller's protocol.
+pub(crate) fn error(
+    protocol: Protocol,
+    service: &ServiceModel,
+    operation: Option<&OperationModel>,
+    error: &AwsError,
+    request_id: &RequestId,
+) -> WireResponse {
+    let response = gust_wire::encode_error(protocol, service, operation, error, request_id.as_str());
+    with_ids(response, protocol, request_id)
+}
+
+/// The refusal of a body.
+pub(crate) fn too_large(limit: BodyLimit) -> AwsError {
+    let BodyLimit { bytes, operation } = limit;
+    let operation = if operation.is_empty() { String::new() } else { format!(" for the {operation} operation") };
+    let message = format!("Request must be smaller than {bytes} bytes{operation}");
+    AwsError::sender("RequestEntityTooLargeException", 413, message)
+}
+
+/// Adds the header in which the XML protocols repeat the request's id.
+pub(crate) fn with_ids(mut response: WireResponse, protocol: Protocol, request_id: &RequestId) -> WireResponse {
+    if matches!(protocol, Protocol::Query | Protocol::RestXml) {
+        response.set_header("x-amz-request-id", request_id.as_str());
+    }
+    response
+}
+
+fn json(status: u16, value: &serde_json::Value, request_id: &RequestId) -> WireResponse {
+    let mut response = WireResponse::new(status, request_id.as_str());
+    response.set_header("content-type", "application/json");
+    response.body = Bytes::from(value.to_string());
+    response
+}
+
+fn message(status: u16, text: &str, request_id: &RequestId) -> WireResponse {
+    json(status, &serde_json::json!({ "message": text }), request_id)
+}
+
+/// A request that is nothing gust knows.
+pub(crate) fn unknown(head: &Head<'_>, request_id: &RequestId) -> WireResponse {
+    let text = format!("gust knows nothing at {} {}. Its state is at /_gust/health.", head.method, head.path);
+    message(404, &text, request_id)
+}
+
+/// gust broke: the client gets the id under which the cause is logged.
+pub(crate) fn broken(request_id: &RequestId) -> WireResponse {
+    let error = AwsError::internal();
+    let mut response = message(error.status, &error.message, request_id);
+    response.set_header("x-amzn-errortype", &error.code);
+    response
+}
+
+impl Gateway {
+    /// gust's own routes.
+    pub(crate) async fn own(&self, head: &Head<'_>, route: Route<'_>, request_id: &RequestId) -> WireResponse {
+        match route {
+            Route::Health => json(200, &self.admin().health().await, request_id),
+            Route::Reset => self.reset(head, request_id).await,
+            _ => self.download(head, request_id).await,
+        }
+    }
+
+    async fn reset(&self, head: &Head<'_>, request_id: &RequestId) -> WireResponse {
+        if !is_loopback(head.host) || !self.authenticator().hosts.allows_origin(head.headers) {
+            return message(403, "a reset is accepted from this machine only, and from no page", request_id);
+        }
+        match self.admin().reset().await {
+            Ok(()) => json(200, &serde_json::json!({ "status": "reset" }), request_id),
+            Err(ResetError::NotEphemeral) => {
+                message(409, "this gust keeps its data: only one started with --ephemeral can be reset", request_id)
+            }
+            Err(ResetError::Failed(cause)) => {
+                tracing::error!(cause, request_id = request_id.as_str(), "the reset failed");
+                message(500, "the reset failed; the cause is in gust's log", request_id)
+            }
+        }
+    }
+
+    /// The link itself is the permission: it was given to somebody who may read what is behind it.
+    async fn download(&self, head: &Head<'_>, request_id: &RequestId) -> WireResponse {
+        if self.is_open() && let Err(error) = self.authenticator().check_access(head) {
+            return message(error.status, &error.message, request_id);
+        }
+        let path_and_query =
+            if head.query.is_empty() { head.path.to_owned() } else { format!("{}?{}", head.path, head.query) };
+        let Some((content_type, bytes)) = self.admin().download(&path_and_query).await else {
+            return message(404, "there is no such link, or it has expired", request_id);
+        };
+        let mut response = WireResponse::new(200, request_id.as_str());
+        response.set_header("content-type", &content_type);
+        response.body = bytes;
+        response
+    }
+}
+
+/// Hands a response to the HTTP server. The body is not copied.
+pub(crate) fn http(response: WireResponse) -> Response<Full<Bytes>> {
+    let WireResponse { status, headers, body } = response;
+    let mut http = Response::new(Full::new(body));
+    *http.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let target = http.headers_mut();
+    target.reserve(headers.len() + 2);
+    for (name, value) in headers {
+        let pair = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_maybe_shared(Bytes::from(value)).ok());
+        match pair {
+            Some((name, value)) => {
+                target.append(name, value);
+            }
+            None => tracing::error!(name, "a response header cannot be sent and was left out"),
+        }
+    }
+    http
+}
