@@ -1,0 +1,49 @@
+//! Linux sandboxes for functions: spawner, supervisor, Python zygotes, namespaces, cgroups, seccomp.
+//!
+//! The daemon never forks. It talks over one unix socket to a single-threaded **spawner** (a re-exec of the same
+//! binary, see [`run_if_spawner`]), which makes sandboxes and outlives a `kill -9` of the daemon just long enough to
+//! remove them all. PID 1 of a sandbox is a **supervisor**, the function is its child (or the child of a Python
+//! zygote that entered the sandbox). ARCHITECTURE.md carries the table of guarantees per [`Mode`].
+
+mod cgroup;
+mod cgroup_v1;
+mod cgroup_v2;
+mod client;
+mod connection;
+mod error;
+mod interpreters;
+mod launch;
+mod lifecycle;
+mod live;
+mod modes;
+mod mounts;
+mod protocol;
+mod seccomp;
+mod skeletons;
+mod slots;
+mod spawner;
+mod spec;
+mod supervisor;
+mod sys;
+mod sys_process;
+mod zygotes;
+
+pub use client::{Sandbox, Spawner, SpawnerConfig};
+pub use error::SandboxError;
+pub use interpreters::{Choice, Interpreter, choose, discover_interpreters};
+pub use modes::{Capabilities, Enforcement, Guarantee, Mode};
+pub use spec::{
+    CHANNEL_FRAME_BYTES_MAX, Egress, Exit, Program, PythonTransport, SandboxSpec, SandboxStats,
+};
+
+/// Runs the spawner and never returns, if this process was started as one (`argv[1] == "__spawner"`).
+///
+/// The gust binary, and every test binary that starts a [`Spawner`], calls this first in `main`, before any thread
+/// exists: the spawner forks without exec and must be single-threaded.
+pub fn run_if_spawner() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(spawner::SPAWNER_ARGUMENT) {
+        let settings = arguments.next().unwrap_or_default();
+        std::process::exit(spawner::main(&settings));
+    }
+}

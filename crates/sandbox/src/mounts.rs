@@ -1,0 +1,256 @@
+//! The file tree of a sandbox.
+//!
+//! A **skeleton** is a mount namespace holding what all sandboxes of one interpreter share: a small read-only root on
+//! tmpfs, `/usr`, `/dev`, `/etc`. It is built once and kept by a descriptor. A sandbox copies it (one `unshare`) and
+//! adds what is its own: `/var/task`, `/opt`, `/var/runtime`, `/proc` and `/tmp`. No host path but those is there.
+//!
+//! Deliberately absent: `/sys`, `/run`, `/home` and `/dev/shm` (Lambda has no usable `/dev/shm` either).
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::Egress;
+use crate::sys::{self, Depth};
+
+/// `MOUNT_ATTR_*` of linux/mount.h.
+const RDONLY: u64 = 1;
+const NOSUID: u64 = 2;
+const NODEV: u64 = 4;
+const NOEXEC: u64 = 8;
+
+/// The host's system folders, shown read-only (or as the symbolic links they are).
+const SYSTEM_DIRS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// Folders of /etc that are safe to show and needed: public certificates and library alternatives.
+const ETC_DIRS: &[&str] = &["ssl/certs", "pki/tls/certs", "pki/ca-trust/extracted", "ca-certificates", "alternatives"];
+
+/// Files of /etc that are copied, if there and below [`ETC_FILE_BYTES_MAX`].
+const ETC_FILES: &[&str] =
+    &["ld.so.cache", "ssl/openssl.cnf", "mime.types", "protocols", "services", "gai.conf", "os-release"];
+const ETC_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Where the embedded Python files are.
+pub(crate) const RUNTIME_DIR: &str = "/var/lang/gust";
+
+/// The files of the Python runtime, embedded.
+const RUNTIME_FILES: &[(&str, &str)] = &[
+    ("bootstrap.py", include_str!("../../../runtimes/python/bootstrap.py")),
+    ("zygote.py", include_str!("../../../runtimes/python/zygote.py")),
+];
+
+/// Names what failed, for errors that reach the user.
+pub(crate) trait Step<T> {
+    fn step(self, step: &str) -> Result<T, io::Error>;
+}
+
+impl<T> Step<T> for io::Result<T> {
+    fn step(self, step: &str) -> Result<T, io::Error> {
+        self.map_err(|error| io::Error::new(error.kind(), format!("{step}: {error}")))
+    }
+}
+
+/// What distinguishes one skeleton from another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SkeletonKey {
+    /// An interpreter's prefix outside /usr.
+    pub prefix: Option<PathBuf>,
+    pub egress: Egress,
+}
+
+/// Whether device nodes may be made (root) or must be borrowed from the host (in a user namespace).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Devices {
+    Make,
+    Bind,
+}
+
+/// Builds a skeleton in the current mount namespace, which must be a new one, and makes it the root. `at` is an empty
+/// folder to mount on.
+pub(crate) fn build_skeleton(key: &SkeletonKey, at: &Path, devices: Devices) -> io::Result<()> {
+    sys::mount(None, Path::new("/"), None, libc::MS_REC | libc::MS_PRIVATE, None).step("make mounts private")?;
+    let options = c"size=16m,nr_inodes=4k,mode=755";
+    sys::mount(Some(c"gust"), at, Some(c"tmpfs"), libc::MS_NOSUID | libc::MS_NODEV, Some(options))
+        .step("mount root tmpfs")?;
+    sys::set_umask(0o022);
+    for name in ["proc", "tmp", "var/task", "var/runtime", "var/lang/gust", "var/lang/bin", "opt", "etc", "dev"] {
+        make_dirs(&at.join(name))?;
+    }
+    for name in SYSTEM_DIRS {
+        show_system_dir(at, name)?;
+    }
+    if let Some(prefix) = &key.prefix {
+        show(prefix, &at.join(prefix.strip_prefix("/").unwrap_or(prefix)))?;
+    }
+    write_etc(&at.join("etc"), key.egress)?;
+    for (name, content) in RUNTIME_FILES {
+        fs::write(at.join(&RUNTIME_DIR[1..]).join(name), content).step("write runtime files")?;
+    }
+    make_dev(&at.join("dev"), devices)?;
+    std::env::set_current_dir(at).step("enter root")?;
+    sys::pivot_root_here().step("pivot root")?;
+    std::env::set_current_dir("/").step("enter new root")?;
+    let attributes = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
+    sys::mount(None, Path::new("/"), None, attributes, None).step("make root read-only")
+}
+
+/// What a sandbox shows besides the skeleton: detached trees, to be opened while the host's paths are still visible.
+pub(crate) struct OwnTrees {
+    code: OwnedFd,
+    layers: Option<OwnedFd>,
+    sdk: Option<OwnedFd>,
+}
+
+impl OwnTrees {
+    pub(crate) fn open(code: &Path, layers: Option<&Path>, sdk: Option<&Path>) -> io::Result<OwnTrees> {
+        let read_only = |path: &Path| -> io::Result<OwnedFd> {
+            let tree = sys::clone_tree(path).step(&format!("open {}", path.display()))?;
+            sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Recursive).step("protect a package folder")?;
+            Ok(tree)
+        };
+        Ok(OwnTrees {
+            code: read_only(code)?,
+            layers: layers.map(read_only).transpose()?,
+            sdk: sdk.map(read_only).transpose()?,
+        })
+    }
+}
+
+/// `/tmp` of one sandbox.
+pub(crate) struct Tmp {
+    pub size_mb: u32,
+    /// Ids as the current user namespace sees them.
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Completes a copy of a skeleton. PID 1 of the sandbox calls it, in its own pid and mount namespaces.
+pub(crate) fn assemble(trees: &OwnTrees, tmp: &Tmp) -> io::Result<()> {
+    sys::attach(&trees.code, Path::new("/var/task")).step("attach /var/task")?;
+    if let Some(layers) = &trees.layers {
+        sys::attach(layers, Path::new("/opt")).step("attach /opt")?;
+    }
+    if let Some(sdk) = &trees.sdk {
+        sys::attach(sdk, Path::new("/var/runtime")).step("attach /var/runtime")?;
+    }
+    // Read-only as a whole: /proc/sys and sysrq-trigger cannot be written, nor can a process lower its oom_score_adj.
+    // Other users' processes, that is the supervisor, are not shown.
+    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    sys::mount(Some(c"proc"), Path::new("/proc"), Some(c"proc"), flags, Some(c"hidepid=invisible"))
+        .step("mount /proc")?;
+    for name in ["kcore", "keys", "key-users", "kmsg", "sysrq-trigger", "timer_list"] {
+        let path = Path::new("/proc").join(name);
+        match sys::mount(Some(c"/dev/null"), &path, None, libc::MS_BIND, None) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            result => result.step("mask /proc")?,
+        }
+    }
+    // One inode per 16 KiB, as ext4 has it on Lambda; 1777 as every program expects /tmp to be.
+    let options = format!(
+        "size={}m,nr_inodes={},mode=1777,uid={},gid={}",
+        tmp.size_mb,
+        u64::from(tmp.size_mb) * 64,
+        tmp.uid,
+        tmp.gid
+    );
+    let options = CString::new(options).expect("digits hold no NUL");
+    sys::mount(
+        Some(c"tmp"),
+        Path::new("/tmp"),
+        Some(c"tmpfs"),
+        libc::MS_NOSUID | libc::MS_NODEV,
+        Some(&options),
+    )
+    .step("mount /tmp")
+}
+
+fn make_dirs(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).step("make a folder")
+}
+
+/// Shows a host folder read-only at `target`.
+fn show(source: &Path, target: &Path) -> io::Result<()> {
+    let tree = sys::clone_tree(source).step(&format!("open {}", source.display()))?;
+    sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Recursive).step(&format!("protect {}", source.display()))?;
+    make_dirs(target)?;
+    sys::attach(tree, target).step(&format!("attach {}", source.display()))
+}
+
+fn show_system_dir(root: &Path, name: &str) -> io::Result<()> {
+    let source = Path::new("/").join(name);
+    let Ok(metadata) = fs::symlink_metadata(&source) else {
+        return Ok(());
+    };
+    if metadata.is_symlink() {
+        let link = fs::read_link(&source).step("read a link")?;
+        return symlink(link, root.join(name)).step("make a link");
+    }
+    show(&source, &root.join(name))
+}
+
+fn write_etc(etc: &Path, egress: Egress) -> io::Result<()> {
+    let write = |name: &str, content: &str| fs::write(etc.join(name), content).step("write /etc");
+    write("passwd", "sbx_user1051:x:993:990::/:/sbin/nologin\n")?;
+    write("group", "sbx_user1051:x:990:\n")?;
+    write("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")?;
+    symlink("/usr/share/zoneinfo/UTC", etc.join("localtime")).step("write /etc")?;
+    let own_hosts = "127.0.0.1 localhost localhost.localdomain\n::1 localhost\n".to_owned();
+    let (hosts, resolv) = match egress {
+        Egress::None => (own_hosts, String::new()),
+        Egress::Host => (
+            fs::read_to_string("/etc/hosts").unwrap_or(own_hosts),
+            fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        ),
+    };
+    write("hosts", &hosts)?;
+    write("resolv.conf", &resolv)?;
+    for name in ETC_FILES {
+        let source = Path::new("/etc").join(name);
+        let Ok(metadata) = fs::metadata(&source) else { continue };
+        if metadata.is_file() && metadata.len() <= ETC_FILE_BYTES_MAX {
+            let target = etc.join(name);
+            make_dirs(target.parent().expect("below /etc"))?;
+            let content = fs::read(&source).step("read /etc")?;
+            fs::write(&target, content).step("write /etc")?;
+        }
+    }
+    for name in ETC_DIRS {
+        let source = Path::new("/etc").join(name);
+        if source.is_dir() {
+            show(&source, &etc.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn make_dev(dev: &Path, devices: Devices) -> io::Result<()> {
+    const NODES: &[(&str, u32, u32)] =
+        &[("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9)];
+    let options = c"size=64k,nr_inodes=32,mode=755";
+    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+    sys::mount(Some(c"dev"), dev, Some(c"tmpfs"), flags, Some(options)).step("mount /dev")?;
+    for (name, major, minor) in NODES {
+        let path = dev.join(name);
+        if devices == Devices::Make && sys::make_device(&path, *major, *minor).is_ok() {
+            continue;
+        }
+        // In a user namespace, or where making nodes is forbidden: the host's own.
+        drop(fs::remove_file(&path));
+        fs::write(&path, "").step("make a device file")?;
+        let source = sys::clone_tree(&Path::new("/dev").join(name)).step("open a device")?;
+        sys::attach(source, &path).step("attach a device")?;
+    }
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
+        symlink(target, dev.join(name)).step("make a device link")?;
+    }
+    let tree = fs::File::open(dev).step("open /dev")?;
+    sys::protect(tree, RDONLY | NOSUID | NOEXEC, Depth::Top).step("make /dev read-only")
+}

@@ -1,0 +1,131 @@
+//! Messages between daemon, spawner and supervisors: one JSON document per SEQPACKET message, descriptors beside it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Capabilities, Egress, Exit, SandboxStats};
+
+/// Largest message in bytes. The environment is not in it: it travels in a memfd.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Daemon to spawner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// Chosen by the daemon, echoed in the reply. For `Create` also the sandbox's key in all later messages.
+    pub request: u64,
+    pub op: Op,
+}
+
+/// What the daemon wants.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Op {
+    /// With descriptors: environment, output, then log and channel where [`Create::runtime_fds`] says so.
+    Create(Box<Create>),
+    Warm { interpreter: PathBuf, prefix: PathBuf },
+    Kill { key: u64 },
+    Freeze { key: u64 },
+    Thaw { key: u64 },
+    Stats { key: u64 },
+    ResetPeak { key: u64 },
+    Shutdown,
+}
+
+/// A [`crate::SandboxSpec`] as the spawner needs it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Create {
+    pub id: String,
+    pub start: Start,
+    /// A log pipe and, for [`Start::Zygote`] or a fresh interpreter, a channel come with the request.
+    pub runtime_fds: RuntimeFds,
+    pub code_dir: PathBuf,
+    pub layers_dir: Option<PathBuf>,
+    pub sdk_dir: Option<PathBuf>,
+    /// Outside of /usr and to be shown at its own path: the interpreter's prefix.
+    pub prefix: Option<PathBuf>,
+    pub memory_mb: u32,
+    pub tmp_mb: u32,
+    pub pids_max: u32,
+    pub egress: Egress,
+    pub hostname: String,
+}
+
+/// How the main process comes to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Start {
+    /// Forked from the zygote of this interpreter.
+    Zygote { interpreter: PathBuf },
+    /// Executed: path and the whole argument list.
+    Exec { path: String, argv: Vec<String> },
+}
+
+/// Which descriptors beside environment and output belong to the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RuntimeFds {
+    None,
+    Log,
+    LogAndChannel,
+}
+
+/// Spawner to daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Message {
+    /// First message of a spawner.
+    Hello(Capabilities),
+    /// With the two listening sockets: Runtime API, then endpoint.
+    Created { request: u64 },
+    Done { request: u64 },
+    Stats { request: u64, stats: SandboxStats },
+    Failed { request: u64, failure: Failure },
+    /// The main process of a sandbox ended.
+    Exited { key: u64, exit: Exit },
+    /// Processes, mounts and cgroups of a sandbox are gone.
+    Gone { key: u64 },
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Failure {
+    Invalid(String),
+    NoFreeSlot(u32),
+    Setup { step: String, message: String },
+}
+
+impl Failure {
+    pub(crate) fn setup(step: &str, error: &dyn std::fmt::Display) -> Failure {
+        Failure::Setup { step: step.to_owned(), message: error.to_string() }
+    }
+}
+
+/// Supervisor to spawner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// Namespaces and mounts stand; waits for its id maps. With both listeners, and `/tmp` of the sandbox.
+    Prepared { runtime_api: String, endpoint: String },
+    /// Inside the user namespace; an executed program is running.
+    Entered,
+    Failed(Failure),
+    /// The executed program ended.
+    Ended { code: Option<i32>, signal: Option<i32> },
+}
+
+/// Spawner to zygote. With descriptors: pidfd of PID 1, environment, channel, output, log, then cgroup join files.
+#[derive(Debug, Serialize)]
+pub(crate) struct Fork<'a> {
+    pub key: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub cgroups: usize,
+    pub runtime_api: &'a str,
+    pub endpoint: &'a str,
+}
+
+/// Zygote to spawner.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(crate) enum ZygoteReport {
+    Ready,
+    Forked { key: u64 },
+    Failed { key: u64, message: String },
+    Ended { key: u64, status: i32 },
+}

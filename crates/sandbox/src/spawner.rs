@@ -1,0 +1,317 @@
+//! The spawner process: one thread, one loop, makes and ends sandboxes.
+//!
+//! It is a process of its own because forking is only safe without threads, and because it has to outlive a killed
+//! daemon for as long as it takes to remove every sandbox. If the spawner itself is killed, supervisors and zygotes
+//! end by themselves (their sockets close), and the next spawner with the same data id sweeps the cgroups.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::{Cgroup, Tree};
+use crate::live::Live;
+use crate::modes;
+use crate::protocol::{Failure, MESSAGE_BYTES_MAX, Message, Op, Request};
+use crate::skeletons::Skeletons;
+use crate::slots::Slots;
+use crate::sys;
+use crate::sys_process::{self, Epoll};
+use crate::zygotes::Zygotes;
+use crate::{Capabilities, Mode};
+
+/// The first argument of a spawner; the second is its [`Settings`].
+pub(crate) const SPAWNER_ARGUMENT: &str = "__spawner";
+
+/// How long ending may take before the rest is left to the next sweep.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a busy cgroup is tried again.
+const REMOVE_INTERVAL: Duration = Duration::from_millis(2);
+/// How often memory is looked at where the kernel gives no events.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What the daemon tells a new spawner. No secrets: it is on the command line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub state_dir: PathBuf,
+    pub data_id: String,
+    pub uid_base: u32,
+    pub uid_count: u32,
+}
+
+/// What a ready descriptor belongs to; packed into an epoll token with a sandbox's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Control,
+    Status,
+    Process,
+    Memory,
+    Zygote,
+}
+
+pub(crate) fn token(source: Source, key: u64) -> u64 {
+    key << 3 | source as u64
+}
+
+fn source(token: u64) -> (Source, u64) {
+    let source = match token & 7 {
+        0 => Source::Control,
+        1 => Source::Status,
+        2 => Source::Process,
+        3 => Source::Memory,
+        _ => Source::Zygote,
+    };
+    (source, token >> 3)
+}
+
+pub(crate) struct Spawner {
+    control: OwnedFd,
+    pub(crate) epoll: Epoll,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) tree: Tree,
+    pub(crate) slots: Slots,
+    pub(crate) skeletons: Skeletons,
+    pub(crate) zygotes: Zygotes,
+    /// Interpreters by the number in their epoll token.
+    pub(crate) zygote_paths: Vec<PathBuf>,
+    pub(crate) seccomp: Vec<Vec<u8>>,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) live: HashMap<u64, Live>,
+    /// Sandboxes whose processes are gone but whose cgroups were still busy.
+    removing: Vec<(u64, Cgroup)>,
+    /// Some: no new sandboxes; end when all are gone, or then.
+    ending: Option<Instant>,
+}
+
+/// Runs the spawner on the control socket that is its standard input, until that is closed.
+pub(crate) fn main(settings: &str) -> i32 {
+    match Spawner::start(settings).and_then(|mut spawner| spawner.run()) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("gust: sandbox spawner: {error}");
+            1
+        }
+    }
+}
+
+impl Spawner {
+    fn start(settings: &str) -> io::Result<Spawner> {
+        let settings: Settings = serde_json::from_str(settings)?;
+        let control = sys::duplicate_above(io::stdin(), 10)?;
+        let null: OwnedFd = fs::File::options().read(true).write(true).open("/dev/null")?.into();
+        sys::duplicate_to(std::os::fd::AsRawFd::as_raw_fd(&null), 0)?;
+        drop(null);
+        // Ctrl-C and a stopping service manager signal whole groups: the daemon drains first, then closes the socket.
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGPIPE] {
+            sys_process::ignore_signal(signal);
+        }
+        // Already a leader (started by a shell) is as good.
+        drop(sys::new_session());
+        sys::set_umask(0o077);
+        sys::prctl(libc::PR_SET_DUMPABLE, 0)?;
+        drop(sys::raise_soft_limit(libc::RLIMIT_NOFILE));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(settings.state_dir.join("root"))?;
+        let root = rustix::process::geteuid().is_root();
+        let (capabilities, tree) = modes::detect(&settings.data_id, root);
+        if root {
+            sys::clear_groups()?;
+        }
+        tree.sweep()?;
+        let seccomp = crate::seccomp::programs().map_err(io::Error::other)?;
+        let epoll = Epoll::new()?;
+        epoll.add(&control, token(Source::Control, 0))?;
+        sys::send_message(&control, &serde_json::to_vec(&Message::Hello(capabilities.clone()))?, &[])?;
+        Ok(Spawner {
+            control,
+            epoll,
+            capabilities,
+            tree,
+            slots: Slots::new(settings.uid_base, settings.uid_count),
+            skeletons: Skeletons::new(settings.state_dir.join("root")),
+            zygotes: Zygotes::new(seccomp.clone()),
+            zygote_paths: Vec::new(),
+            seccomp,
+            state_dir: settings.state_dir,
+            live: HashMap::new(),
+            removing: Vec::new(),
+            ending: None,
+        })
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(deadline) = self.ending
+                && ((self.live.is_empty() && self.removing.is_empty()) || Instant::now() > deadline)
+            {
+                self.zygotes.kill_all();
+                self.tree.remove();
+                drop(fs::remove_dir(self.state_dir.join("root")));
+                return Ok(());
+            }
+            for ready in self.epoll.wait(self.next_wake())? {
+                let (source, key) = source(ready);
+                match source {
+                    Source::Control => self.receive_request()?,
+                    Source::Status => self.receive_report(key),
+                    Source::Process => self.supervisor_ended(key),
+                    Source::Memory => self.memory_event(key),
+                    Source::Zygote => self.zygote_event(key as usize),
+                }
+            }
+            self.retry_removals();
+            if self.samples_memory() {
+                self.sample_memory();
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        if !self.removing.is_empty() {
+            Some(REMOVE_INTERVAL)
+        } else if self.samples_memory() && self.live.values().any(|live| !live.frozen) {
+            Some(SAMPLE_INTERVAL)
+        } else if self.ending.is_some() {
+            Some(Duration::from_millis(100))
+        } else {
+            None
+        }
+    }
+
+    fn samples_memory(&self) -> bool {
+        self.capabilities.mode != Mode::RootV1
+    }
+
+    fn receive_request(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0_u8; MESSAGE_BYTES_MAX];
+        let Ok(Some((length, fds))) = sys::receive_message(&self.control, &mut buffer) else {
+            self.epoll.remove(&self.control)?;
+            self.end();
+            return Ok(());
+        };
+        // Only the daemon writes here: what cannot be read is a bug, and ends everything.
+        let request: Request = serde_json::from_slice(&buffer[..length])?;
+        let number = request.request;
+        let result = match request.op {
+            Op::Create(create) if self.ending.is_none() => {
+                return match self.create(number, *create, fds) {
+                    Ok(()) => Ok(()),
+                    Err(failure) => self.fail(number, failure),
+                };
+            }
+            Op::Warm { interpreter, prefix } => {
+                let prefix = (!prefix.starts_with("/usr")).then_some(prefix);
+                match self.ensure_zygote(&interpreter, prefix.as_deref()) {
+                    Ok(()) if !self.zygotes.wait_ready(&interpreter, number) => return Ok(()),
+                    result => result,
+                }
+            }
+            Op::Kill { key } => {
+                if let Some(live) = self.live.get_mut(&key) {
+                    live.kill();
+                }
+                Ok(())
+            }
+            Op::Freeze { key } => self.with(key, Live::freeze),
+            Op::Thaw { key } => self.with(key, Live::thaw),
+            Op::ResetPeak { key } => self.with(key, |live| live.cgroup.reset_peak()),
+            Op::Stats { key } => match self.live.get(&key).map(Live::stats) {
+                Some(Ok(stats)) => {
+                    self.send(&Message::Stats { request: number, stats }, &[]);
+                    return Ok(());
+                }
+                Some(Err(error)) => Err(error),
+                None => Err(io::Error::other("no such sandbox")),
+            },
+            Op::Shutdown => {
+                self.end();
+                Ok(())
+            }
+            Op::Create(_) => Err(io::Error::other("the spawner is ending")),
+        };
+        match result {
+            Ok(()) => self.send(&Message::Done { request: number }, &[]),
+            Err(error) => self.fail(number, Failure::setup("request", &error))?,
+        }
+        Ok(())
+    }
+
+    fn with(&mut self, key: u64, action: impl FnOnce(&mut Live) -> io::Result<()>) -> io::Result<()> {
+        match self.live.get_mut(&key) {
+            Some(live) => action(live),
+            None => Err(io::Error::other("no such sandbox")),
+        }
+    }
+
+    pub(crate) fn ensure_zygote(&mut self, interpreter: &Path, prefix: Option<&Path>) -> io::Result<()> {
+        if let Some(socket) = self.zygotes.ensure(interpreter, prefix, &mut self.skeletons)? {
+            let known = self.zygote_paths.iter().position(|path| path == interpreter);
+            let number = known.unwrap_or(self.zygote_paths.len());
+            self.epoll.add(socket, token(Source::Zygote, number as u64))?;
+            if known.is_none() {
+                self.zygote_paths.push(interpreter.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills everything; [`Spawner::run`] returns when that is done.
+    fn end(&mut self) {
+        self.ending.get_or_insert(Instant::now() + SHUTDOWN_TIMEOUT);
+        for live in self.live.values_mut() {
+            live.kill();
+        }
+    }
+
+    fn retry_removals(&mut self) {
+        let mut gone = Vec::new();
+        self.removing.retain(|(key, cgroup)| {
+            let removed = cgroup.remove();
+            if removed {
+                gone.push(*key);
+            }
+            !removed
+        });
+        for key in gone {
+            self.send(&Message::Gone { key }, &[]);
+        }
+    }
+
+    /// Removes the cgroups of a sandbox whose processes are gone, and says so once that worked.
+    pub(crate) fn remove_cgroup(&mut self, key: u64, cgroup: Cgroup) {
+        if cgroup.remove() {
+            self.send(&Message::Gone { key }, &[]);
+        } else {
+            self.removing.push((key, cgroup));
+        }
+    }
+
+    pub(crate) fn fail(&mut self, request: u64, failure: Failure) -> io::Result<()> {
+        self.send(&Message::Failed { request, failure }, &[]);
+        Ok(())
+    }
+
+    /// Sends to the daemon. If it is gone, the closed control socket is noticed by the loop.
+    pub(crate) fn send(&self, message: &Message, fds: &[OwnedFd]) {
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        if let Ok(bytes) = serde_json::to_vec(message) {
+            drop(sys::send_message(&self.control, &bytes, &fds));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_apart_again() {
+        for kind in [Source::Control, Source::Status, Source::Process, Source::Memory, Source::Zygote] {
+            assert_eq!(source(token(kind, 77)), (kind, 77));
+        }
+    }
+}
