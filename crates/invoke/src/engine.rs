@@ -1,0 +1,295 @@
+//! The engine: everything that runs functions, behind `gust_kit`'s `Invoker`.
+
+use crate::admission::{Admission, Full, MemorySource, Promise, available_memory};
+use crate::endpoint::EndpointServer;
+use crate::execution::{self, Caller};
+use crate::gate::Gates;
+use crate::launcher::Launcher;
+use crate::limits::{
+    ACCOUNT_CONCURRENCY_DEFAULT, ASYNC_IN_FLIGHT_DEFAULT, IDLE_TIMEOUT_DEFAULT, INIT_LIMIT, MEMORY_POLL,
+    MEMORY_WAIT_DEFAULT, SDK_WAIT_DEFAULT,
+};
+use crate::pool::{FreezePolicy, FunctionPool, FunctionSnapshot};
+use crate::queue_driver::{Queue, QueueSnapshot};
+use crate::sdk::SdkFolders;
+use crate::{queue, shards::Shards};
+use async_trait::async_trait;
+use gust_kit::Platform;
+use gust_kit::ports::{
+    AsyncEvent, CredentialSource, FunctionCatalog, InvokeError, InvokeOutcome, InvokeRequest, Invoker, LogSink,
+};
+use gust_store::{StoreError, Tx};
+use gust_types::{AccountId, Arn, Region};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How functions are run.
+#[derive(Clone)]
+pub struct Settings {
+    /// Concurrent executions of each account in each region.
+    pub account_concurrency: usize,
+    /// When idle environments are frozen.
+    pub freeze: FreezePolicy,
+    /// How long initialisation may take before it is repeated inside the first invocation.
+    pub init_limit: Duration,
+    /// How long an idle environment is kept.
+    pub idle_timeout: Duration,
+    /// Memory that is left to the machine and to gust, in bytes.
+    pub memory_reserve_bytes: u64,
+    /// How long a start waits for memory.
+    pub memory_wait: Duration,
+    /// Where the available memory is read.
+    pub memory_source: MemorySource,
+    /// How long a start waits for the AWS SDK.
+    pub sdk_wait: Duration,
+    /// Asynchronous invocations that run at a time.
+    pub async_in_flight_max: usize,
+    /// This node's name in leases; the same after a restart.
+    pub node: String,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            account_concurrency: ACCOUNT_CONCURRENCY_DEFAULT,
+            freeze: FreezePolicy::default(),
+            init_limit: INIT_LIMIT,
+            idle_timeout: IDLE_TIMEOUT_DEFAULT,
+            memory_reserve_bytes: 256 << 20,
+            memory_wait: MEMORY_WAIT_DEFAULT,
+            memory_source: Arc::new(available_memory),
+            sdk_wait: SDK_WAIT_DEFAULT,
+            async_in_flight_max: ASYNC_IN_FLIGHT_DEFAULT,
+            node: "local".to_owned(),
+        }
+    }
+}
+
+/// What the engine needs of others.
+#[derive(Clone)]
+pub struct Ports {
+    /// Takes the functions' output.
+    pub logs: Arc<dyn LogSink>,
+    /// Makes sessions of roles.
+    pub credentials: Arc<dyn CredentialSource>,
+    /// Serves gust inside environments.
+    pub endpoint: Arc<dyn EndpointServer>,
+    /// Knows the folders of the AWS SDK.
+    pub sdk: Arc<dyn SdkFolders>,
+}
+
+/// Runs functions. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) platform: Platform,
+    pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) ports: Ports,
+    gates: Gates,
+    functions: Shards<FunctionPool>,
+    admission: Admission,
+    running: AtomicUsize,
+    is_shutting_down: AtomicBool,
+    quiet: Notify,
+    queue: Mutex<Option<Queue>>,
+}
+
+/// What the engine is doing, for health and `gust ls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Every function that has run and not been forgotten, by ARN.
+    pub functions: Vec<FunctionSnapshot>,
+    /// Invocations that run now.
+    pub in_flight: usize,
+    /// The queue of asynchronous events; `None` before it was started.
+    pub queue: Option<QueueSnapshot>,
+}
+
+impl Engine {
+    /// An engine that starts environments with `launcher`. Must be used inside a tokio runtime.
+    pub fn new(settings: Settings, platform: Platform, launcher: Arc<dyn Launcher>, ports: Ports) -> Engine {
+        let source = settings.memory_source.clone();
+        let inner = Inner {
+            gates: Gates::new(settings.account_concurrency),
+            functions: Shards::default(),
+            admission: Admission::new(source, settings.memory_reserve_bytes, settings.memory_wait),
+            running: AtomicUsize::new(0),
+            is_shutting_down: AtomicBool::new(false),
+            quiet: Notify::new(),
+            queue: Mutex::default(),
+            settings,
+            platform,
+            launcher,
+            ports,
+        };
+        Engine { inner: Arc::new(inner) }
+    }
+
+    /// Begins to run the events that were accepted for asynchronous invocation, also before a restart.
+    ///
+    /// Errors: the store failed, or another node owns the queue.
+    pub async fn start_queue(&self, catalog: Arc<dyn FunctionCatalog>) -> Result<(), StoreError> {
+        let queue = Queue::start(self.clone(), catalog).await?;
+        *self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
+        Ok(())
+    }
+
+    /// Ends: no new invocations; those that run have until `deadline`; then everything is killed. Returns
+    /// whether all of them had ended by then.
+    pub async fn shutdown(&self, deadline: Duration) -> bool {
+        let inner = &self.inner;
+        let until = Instant::now() + deadline;
+        let queue = inner.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(queue) = &queue {
+            queue.stop_loading();
+        }
+        inner.is_shutting_down.store(true, Ordering::SeqCst);
+        let mut is_drained = inner.drained(until).await;
+        if let Some(queue) = queue {
+            is_drained &= queue.stop(until).await;
+        }
+        for function in inner.functions.all() {
+            drop(function.take_all());
+        }
+        is_drained
+    }
+
+    /// What it is doing.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut functions: Vec<FunctionSnapshot> =
+            self.inner.functions.all().iter().map(|function| function.snapshot()).collect();
+        functions.sort_by(|a, b| a.arn.cmp(&b.arn));
+        let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        Snapshot {
+            functions,
+            in_flight: self.inner.running.load(Ordering::Acquire),
+            queue: queue.as_ref().map(Queue::snapshot),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+#[async_trait]
+impl Invoker for Engine {
+    async fn invoke(&self, request: InvokeRequest) -> Result<InvokeOutcome, InvokeError> {
+        let inner = &self.inner;
+        let running = Running::begin(inner);
+        if inner.is_shutting_down.load(Ordering::SeqCst) {
+            return Err(InvokeError::ShuttingDown);
+        }
+        let function = inner.function(&request);
+        let slot = function.gate.enter().map_err(InvokeError::Throttled)?;
+        let (reply, outcome) = oneshot::channel();
+        let engine = inner.clone();
+        // A task of its own, because an invocation goes on when its caller leaves.
+        tokio::spawn(async move {
+            execution::run(engine, function, request, Caller { slot, reply }).await;
+            drop(running);
+        });
+        outcome.await.unwrap_or_else(|_| Err(InvokeError::Sandbox("the invocation's task ended".to_owned())))
+    }
+
+    fn enqueue(&self, tx: &mut dyn Tx, event: &AsyncEvent) -> Result<(), StoreError> {
+        queue::enqueue(tx, event)
+    }
+
+    fn retire(&self, account: &AccountId, region: &Region, function: &str, keep_revision: Option<&str>) {
+        let arn = Arn::new("lambda", region, account, format!("function:{function}")).to_string();
+        if let Some(function) = self.inner.functions.get(&arn) {
+            function.retire(keep_revision);
+            if keep_revision.is_none() {
+                self.inner.functions.remove_if(&arn, FunctionPool::is_empty);
+            }
+        }
+    }
+}
+
+/// Counts an invocation from its request to its last log line.
+struct Running(Arc<Inner>);
+
+impl Running {
+    fn begin(inner: &Arc<Inner>) -> Running {
+        inner.running.fetch_add(1, Ordering::SeqCst);
+        Running(inner.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.quiet.notify_waiters();
+        }
+    }
+}
+
+impl Inner {
+    /// The pool of the request's function, made on its first request.
+    fn function(&self, request: &InvokeRequest) -> Arc<FunctionPool> {
+        let spec = &request.function;
+        self.functions.get_or_insert(&spec.arn, || {
+            let gate = self.gates.of(&spec.account, &spec.region);
+            FunctionPool::new(spec.arn.clone(), gate, self.settings.idle_timeout)
+        })
+    }
+
+    /// The gate of an account, for the queue's patience.
+    pub(crate) fn gate(&self, account: &AccountId, region: &Region) -> Arc<crate::gate::AccountGate> {
+        self.gates.of(account, region)
+    }
+
+    /// Waits for memory for another environment; evicts idle ones for it.
+    pub(crate) async fn admit(&self, bytes: u64) -> Result<Promise, Full> {
+        if let Some(promise) = self.admission.admit(bytes) {
+            return Ok(promise);
+        }
+        // One looks at the memory for all who wait, and they get theirs in the order in which they came.
+        let until = Instant::now() + self.admission.wait();
+        let Ok(_turn) = timeout_at(until, self.admission.turn()).await else { return Err(Full) };
+        loop {
+            if let Some(promise) = self.admission.admit(bytes) {
+                return Ok(promise);
+            }
+            if self.evict().await {
+                continue;
+            }
+            if Instant::now() >= until {
+                return Err(Full);
+            }
+            sleep(MEMORY_POLL).await;
+        }
+    }
+
+    /// Ends the environment that has been idle for longest, of whatever function.
+    async fn evict(&self) -> bool {
+        let functions = self.functions.all();
+        let idle = functions.iter().filter_map(|function| Some((function.oldest_idle()?, function)));
+        let Some((_, function)) = idle.min_by_key(|(since, _)| *since) else { return false };
+        let Some(mut environment) = function.take_oldest() else { return false };
+        environment.kill().await;
+        true
+    }
+
+    async fn drained(&self, until: Instant) -> bool {
+        loop {
+            let quiet = self.quiet.notified();
+            tokio::pin!(quiet);
+            quiet.as_mut().enable();
+            if self.running.load(Ordering::SeqCst) == 0 {
+                return true;
+            }
+            if timeout_at(until, quiet).await.is_err() {
+                return false;
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One environment: a runtime that serves one request at a time, its output, its credentials' end.
+
+use crate::launcher::{Control, Launched};
+use crate::limits::{LAST_ANSWER_WAIT, LOG_FLUSH_AFTER, MEMORY_SAMPLE_AFTER, SESSION_MARGIN_MS};
+use crate::output::Output;
+use crate::recorder::Recorder;
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use gust_kit::ports::FunctionSpec;
+use gust_runtime_api::{Answer, Channel, Invocation, Ready, RuntimeConnection};
+use gust_sandbox::Exit;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// What keeps an environment's endpoint served; dropping it ends that.
+pub(crate) type EndpointGuard = Box<dyn Send>;
+
+/// An environment that is initialising, busy or idle.
+pub(crate) struct Environment {
+    /// Its id, also its sandbox's.
+    pub(crate) id: String,
+    pub(crate) spec: Arc<FunctionSpec>,
+    pub(crate) recorder: Recorder,
+    pub(crate) control: Arc<dyn Control>,
+    connection: RuntimeConnection,
+    output: Output,
+    exit: BoxFuture<'static, Exit>,
+    exited: Option<Exit>,
+    _endpoint: Option<EndpointGuard>,
+    /// When its credentials end.
+    expires_at_ms: Option<i64>,
+    /// How often its function had been changed when it was made.
+    pub(crate) generation: u64,
+    pub(crate) is_frozen: bool,
+    pub(crate) idle_since: Instant,
+    memory_bytes: u64,
+    memory_at: Option<Instant>,
+}
+
+/// How an initialisation ended.
+pub(crate) enum InitEnd {
+    Ready,
+    Failed(gust_runtime_api::FunctionFailure),
+    Exited(Exit),
+    TimedOut,
+}
+
+/// How an invocation ended.
+pub(crate) enum InvokeEnd {
+    Answered(Answer),
+    Exited(Exit),
+    TimedOut,
+}
+
+/// What is known of an environment before it is launched.
+pub(crate) struct Birth {
+    pub(crate) id: String,
+    pub(crate) spec: Arc<FunctionSpec>,
+    pub(crate) recorder: Recorder,
+    pub(crate) endpoint: Option<EndpointGuard>,
+    pub(crate) expires_at_ms: Option<i64>,
+    pub(crate) generation: u64,
+}
+
+impl Environment {
+    pub(crate) fn new(birth: Birth, launched: Launched) -> Environment {
+        let control = launched.control.clone();
+        Environment {
+            id: birth.id,
+            spec: birth.spec,
+            recorder: birth.recorder,
+            connection: launched.connection,
+            output: Output::new(launched.stdout, launched.log),
+            exit: Box::pin(async move { control.exit().await }),
+            exited: None,
+            control: launched.control,
+            _endpoint: birth.endpoint,
+            expires_at_ms: birth.expires_at_ms,
+            generation: birth.generation,
+            is_frozen: false,
+            idle_since: Instant::now(),
+            memory_bytes: 0,
+            memory_at: None,
+        }
+    }
+
+    /// One whose program could not be started: it only has a log.
+    pub(crate) fn never_launched(birth: Birth) -> Environment {
+        let connection = RuntimeConnection::Channel(Channel::closed());
+        let launched =
+            Launched { connection, stdout: None, log: None, endpoint: None, control: Arc::new(NeverLaunched) };
+        Environment::new(birth, launched)
+    }
+
+    /// Waits for the runtime, recording its output, until `until`.
+    pub(crate) async fn initialise(&mut self, until: Instant) -> InitEnd {
+        let Environment { connection, output, recorder, exit, exited, .. } = self;
+        let mut flush_at = Instant::now() + LOG_FLUSH_AFTER;
+        loop {
+            tokio::select! {
+                biased;
+                ready = connection.ready() => return match ready {
+                    Ready::Ready => InitEnd::Ready,
+                    Ready::Failed(failure) => InitEnd::Failed(failure),
+                    Ready::Closed => InitEnd::Exited(self.exit_after_close().await),
+                },
+                exit = exit.as_mut() => {
+                    *exited = Some(exit);
+                    // Its last words may still be on their way.
+                    return match timeout(LAST_ANSWER_WAIT, connection.ready()).await {
+                        Ok(Ready::Failed(failure)) => InitEnd::Failed(failure),
+                        Ok(Ready::Ready | Ready::Closed) | Err(_) => InitEnd::Exited(exit),
+                    };
+                }
+                () = sleep_until(until.min(flush_at)) => {
+                    if Instant::now() >= until {
+                        return InitEnd::TimedOut;
+                    }
+                    recorder.flush();
+                    flush_at = Instant::now() + LOG_FLUSH_AFTER;
+                }
+                _ = output.read(recorder) => {}
+            }
+        }
+    }
+
+    /// Runs an invocation, recording its output, until `until`.
+    pub(crate) async fn invoke(&mut self, invocation: Invocation, until: Instant) -> InvokeEnd {
+        let Environment { connection, output, recorder, exit, exited, .. } = self;
+        connection.begin(invocation);
+        // START must not wait for the end of a silent function; after that, output flushes.
+        let mut flush_at = Some(Instant::now() + LOG_FLUSH_AFTER);
+        loop {
+            tokio::select! {
+                biased;
+                answer = connection.answer() => return match answer {
+                    Answer::Closed => InvokeEnd::Exited(self.exit_after_close().await),
+                    answer => InvokeEnd::Answered(answer),
+                },
+                exit = exit.as_mut() => {
+                    *exited = Some(exit);
+                    // It may have answered before it ended.
+                    return match timeout(LAST_ANSWER_WAIT, connection.answer()).await {
+                        Ok(Answer::Closed) | Err(_) => InvokeEnd::Exited(exit),
+                        Ok(answer) => InvokeEnd::Answered(answer),
+                    };
+                }
+                () = sleep_until(flush_at.map_or(until, |at| at.min(until))) => {
+                    if Instant::now() >= until {
+                        return InvokeEnd::TimedOut;
+                    }
+                    recorder.flush();
+                    flush_at = None;
+                }
+                bytes = output.read(recorder) => {
+                    if bytes > 0 && flush_at.is_none() {
+                        flush_at = Some(Instant::now() + LOG_FLUSH_AFTER);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How a process ended that hung up. One that closed its channel and lives is killed: it cannot be used.
+    async fn exit_after_close(&mut self) -> Exit {
+        if let Some(exit) = self.exited {
+            return exit;
+        }
+        let exit = match timeout(crate::limits::EXIT_WAIT, self.exit.as_mut()).await {
+            Ok(exit) => exit,
+            Err(_) => Exit { code: None, signal: Some(9), oom_killed: false },
+        };
+        self.exited = Some(exit);
+        exit
+    }
+
+    /// Whether it can serve a request of `timeout_ms` that begins now.
+    pub(crate) fn is_usable(&mut self, now_ms: i64, timeout_ms: u64) -> bool {
+        if self.exited.is_none() {
+            self.exited = self.exit.as_mut().now_or_never();
+        }
+        self.exited.is_none() && self.credentials_last(now_ms, timeout_ms)
+    }
+
+    fn credentials_last(&self, now_ms: i64, timeout_ms: u64) -> bool {
+        let timeout_ms = i64::try_from(timeout_ms).unwrap_or(i64::MAX);
+        let needed_ms = now_ms.saturating_add(timeout_ms).saturating_add(SESSION_MARGIN_MS);
+        self.expires_at_ms.is_none_or(|expires_at_ms| expires_at_ms > needed_ms)
+    }
+
+    /// Kills everything in it and records what it still wrote.
+    pub(crate) async fn kill(&mut self) {
+        self.end_processes().await;
+        self.output.drain_to_end(&mut self.recorder, Duration::from_millis(500)).await;
+    }
+
+    async fn end_processes(&mut self) {
+        match timeout(crate::limits::KILL_WAIT, self.control.kill()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(environment = self.id, error, "an environment could not be killed"),
+            Err(_) => tracing::error!(environment = self.id, "an environment does not end"),
+        }
+    }
+
+    /// Records the output that is there.
+    pub(crate) fn drain(&mut self) {
+        self.output.drain_now(&mut self.recorder);
+    }
+
+    /// The highest memory use, in bytes. Measuring costs more than a warm request, so that a measurement
+    /// holds for [`MEMORY_SAMPLE_AFTER`] unless `is_exact`.
+    pub(crate) async fn memory_peak_bytes(&mut self, is_exact: bool) -> u64 {
+        let is_fresh = self.memory_at.is_some_and(|at| at.elapsed() < MEMORY_SAMPLE_AFTER);
+        if is_exact || !is_fresh {
+            if let Some(bytes) = self.control.memory_peak_bytes().await {
+                self.memory_bytes = self.memory_bytes.max(bytes);
+            }
+            self.memory_at = Some(Instant::now());
+        }
+        self.memory_bytes
+    }
+
+    pub(crate) async fn freeze(&mut self) {
+        match self.control.freeze().await {
+            Ok(()) => self.is_frozen = true,
+            Err(error) => tracing::warn!(environment = self.id, error, "an environment could not be frozen"),
+        }
+    }
+
+    /// Errors: it cannot be used any more.
+    pub(crate) async fn thaw(&mut self) -> Result<(), String> {
+        if self.is_frozen {
+            self.control.thaw().await?;
+            self.is_frozen = false;
+        }
+        Ok(())
+    }
+
+    /// Takes its log back, for another try of the same initialisation.
+    pub(crate) fn into_recorder(self) -> Recorder {
+        self.recorder
+    }
+}
+
+/// Control over nothing.
+struct NeverLaunched;
+
+#[async_trait]
+impl Control for NeverLaunched {
+    async fn exit(&self) -> Exit {
+        Exit { code: None, signal: None, oom_killed: false }
+    }
+
+    async fn kill(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn freeze(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn thaw(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn memory_peak_bytes(&self) -> Option<u64> {
+        None
+    }
+}

@@ -1,0 +1,326 @@
+//! One request from its place in the gate to the return of its environment.
+//!
+//! The caller gets its outcome as soon as the runtime has answered; output is drained, END and REPORT are
+//! written and the environment is given back after that. A caller that wants the log tail waits for REPORT.
+
+use crate::engine::Inner;
+use crate::environment::{Environment, InvokeEnd};
+use crate::failures::PlatformFailure;
+use crate::gate::Slot;
+use crate::limits::RETURNING_WAIT;
+use crate::logs::{PlatformEvent, Report, Status};
+use crate::pool::{FreezePolicy, FunctionPool, Taken};
+use crate::start::{self, Started};
+use bytes::Bytes;
+use gust_kit::ports::{InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
+use gust_runtime_api::{Answer, FunctionFailure, Invocation};
+use gust_types::{Clock, SystemClock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+/// Where the outcome goes. The caller may be gone: the invocation runs on, as on Lambda.
+pub(crate) type Reply = oneshot::Sender<Result<InvokeOutcome, InvokeError>>;
+
+/// How an invocation ended, wherever that was noticed.
+#[derive(Debug, Clone)]
+pub(crate) enum Ending {
+    Response(Bytes),
+    FunctionError(FunctionFailure),
+    Platform(PlatformFailure),
+}
+
+impl Ending {
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Ending::Response(_) => Status::Success,
+            Ending::FunctionError(failure) => match failure.kind() {
+                Some(kind) if kind.starts_with("Runtime.") || kind.starts_with("Function.") => Status::Error(kind),
+                kind => Status::FunctionError(kind),
+            },
+            Ending::Platform(PlatformFailure::TimedOut { .. }) => Status::Timeout,
+            Ending::Platform(failure) => Status::Error(failure.error_type().to_owned()),
+        }
+    }
+
+    fn payload(&self, request_id: &str) -> Bytes {
+        match self {
+            Ending::Response(payload) => payload.clone(),
+            Ending::FunctionError(failure) => failure.body.clone(),
+            Ending::Platform(failure) => failure.payload(request_id),
+        }
+    }
+
+    /// Whether the environment ends with it.
+    fn ends_environment(&self) -> bool {
+        match self {
+            Ending::Response(_) | Ending::FunctionError(_) => false,
+            Ending::Platform(failure) => *failure != PlatformFailure::ResponseTooLarge,
+        }
+    }
+}
+
+/// What becomes of the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It serves the next request.
+    Lives,
+    /// It is killed now.
+    Ends,
+    /// It was killed before.
+    Dead,
+}
+
+/// A request on its way, and when its time began.
+struct Running {
+    request: InvokeRequest,
+    trace_header: String,
+    began: Instant,
+    init_us: Option<u64>,
+}
+
+/// Who waits for the outcome, and the place that is held for that.
+pub(crate) struct Caller {
+    pub(crate) slot: Slot,
+    pub(crate) reply: Reply,
+}
+
+impl Caller {
+    /// Frees the place and answers. A caller that is gone is no error.
+    fn answer(self, outcome: Result<InvokeOutcome, InvokeError>) {
+        drop(self.slot);
+        let _ = self.reply.send(outcome);
+    }
+}
+
+/// Runs `request` for `caller`.
+pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request: InvokeRequest, caller: Caller) {
+    let _running = InFlight::of(&function);
+    let started = match acquire(&engine, &function, &request).await {
+        Ok(started) => started,
+        Err(error) => return caller.answer(Err(error)),
+    };
+    let (mut environment, init_us, began, failed) = match started {
+        Started::Ready { environment, init_us } => (environment, init_us, Instant::now(), None),
+        Started::Repeated { environment, began } => (environment, None, began, None),
+        Started::Failed { environment, began, ending } => (environment, None, began, Some(ending)),
+    };
+    if request.tail == LogTail::Wanted {
+        environment.recorder.begin_tail();
+    }
+    let trace_header = request
+        .trace_header
+        .clone()
+        .unwrap_or_else(|| crate::trace::new_trace_header(&*engine.platform.ids, SystemClock.now_ms()));
+    let running = Running { request, trace_header, began, init_us };
+    let (ending, fate) = match failed {
+        Some(ending) => {
+            write_start(&mut environment, &running);
+            (ending, Fate::Dead)
+        }
+        None => {
+            let ending = invoke(&mut environment, &running).await;
+            let fate = if ending.ends_environment() { Fate::Ends } else { Fate::Lives };
+            (ending, fate)
+        }
+    };
+    conclude(&engine, &function, environment, running, ending, fate, caller).await;
+}
+
+/// Counts a request of a function while it runs.
+struct InFlight(Arc<FunctionPool>);
+
+impl InFlight {
+    fn of(function: &Arc<FunctionPool>) -> InFlight {
+        function.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(function.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Takes an idle environment or starts one.
+async fn acquire(
+    engine: &Arc<Inner>,
+    function: &Arc<FunctionPool>,
+    request: &InvokeRequest,
+) -> Result<Started, InvokeError> {
+    let spec = &request.function;
+    let mut may_wait = true;
+    loop {
+        let mut environment = match function.take(spec, may_wait) {
+            Taken::Idle(environment) => environment,
+            Taken::Start => return start::start(engine, function, spec).await,
+            Taken::Wait(receiver) => match wait(receiver).await {
+                Some(environment) => environment,
+                None => {
+                    may_wait = false;
+                    continue;
+                }
+            },
+        };
+        if environment.spec.revision_id != spec.revision_id {
+            // It was waited for by mistake: it belongs to another revision.
+            function.announce();
+            function.give_back(environment);
+            may_wait = false;
+            continue;
+        }
+        if !environment.is_usable(SystemClock.now_ms(), spec.timeout_ms) {
+            continue;
+        }
+        match environment.thaw().await {
+            Ok(()) => return Ok(Started::Ready { environment, init_us: None }),
+            Err(error) => tracing::warn!(environment = environment.id, error, "an environment could not be thawed"),
+        }
+    }
+}
+
+async fn wait(mut receiver: oneshot::Receiver<Box<Environment>>) -> Option<Box<Environment>> {
+    match timeout(RETURNING_WAIT, &mut receiver).await {
+        Ok(received) => received.ok(),
+        Err(_) => {
+            // One may have come in this very moment.
+            receiver.close();
+            receiver.try_recv().ok()
+        }
+    }
+}
+
+fn write_start(environment: &mut Environment, running: &Running) {
+    let spec = environment.spec.clone();
+    let request_id = running.request.request_id.as_str();
+    let event = PlatformEvent::Start { request_id, spec: &spec, trace_header: &running.trace_header };
+    environment.recorder.platform(SystemClock.now_ms(), &event);
+}
+
+async fn invoke(environment: &mut Environment, running: &Running) -> Ending {
+    let Running { request, trace_header, began, .. } = running;
+    write_start(environment, running);
+    let timeout_ms = request.function.timeout_ms;
+    let until = *began + Duration::from_millis(timeout_ms);
+    let left = until.saturating_duration_since(Instant::now());
+    let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+    let invocation = Invocation {
+        request_id: request.request_id.as_str().to_owned(),
+        deadline_ms: SystemClock.now_ms().saturating_add(left_ms),
+        invoked_function_arn: request.invoked_arn.clone(),
+        trace_id: Some(trace_header.clone()),
+        client_context: request.client_context.clone(),
+        cognito_identity: None,
+        tenant_id: None,
+        payload: request.payload.clone(),
+    };
+    match environment.invoke(invocation, until).await {
+        InvokeEnd::Answered(Answer::Response(payload)) => Ending::Response(payload),
+        InvokeEnd::Answered(Answer::Error(failure)) => Ending::FunctionError(failure),
+        InvokeEnd::Answered(Answer::TooLarge) => Ending::Platform(PlatformFailure::ResponseTooLarge),
+        // `Closed` never comes as an answer from here; if it did, the process would be gone.
+        InvokeEnd::Answered(Answer::Closed) => {
+            let exit = gust_sandbox::Exit { code: None, signal: Some(9), oom_killed: false };
+            Ending::Platform(PlatformFailure::Exited(exit))
+        }
+        InvokeEnd::Exited(exit) => Ending::Platform(PlatformFailure::Exited(exit)),
+        InvokeEnd::TimedOut => Ending::Platform(PlatformFailure::TimedOut { timeout_ms }),
+    }
+}
+
+/// Answers the caller, writes the rest of the log, gives the environment back or ends it.
+async fn conclude(
+    engine: &Inner,
+    function: &Arc<FunctionPool>,
+    mut environment: Box<Environment>,
+    running: Running,
+    ending: Ending,
+    fate: Fate,
+    caller: Caller,
+) {
+    let duration_us = match &ending {
+        // Lambda prints the limit itself.
+        Ending::Platform(PlatformFailure::TimedOut { timeout_ms }) => timeout_ms * 1_000,
+        _ => micros(running.began.elapsed()),
+    };
+    let mut outcome = InvokeOutcome {
+        payload: ending.payload(running.request.request_id.as_str()),
+        failure: (!matches!(ending, Ending::Response(_))).then_some(InvokeFailure::Unhandled),
+        log_tail: Bytes::new(),
+        executed_version: environment.spec.version.clone(),
+        duration_us,
+        init_us: running.init_us,
+    };
+    if fate == Fate::Lives {
+        function.announce();
+    }
+    let tail_wanted = running.request.tail == LogTail::Wanted;
+    if tail_wanted {
+        finish(function, &mut environment, &running, &ending, duration_us, fate).await;
+        outcome.log_tail = environment.recorder.take_tail();
+    }
+    caller.answer(Ok(outcome));
+    if !tail_wanted {
+        // Whoever waits for the answer goes first.
+        tokio::task::yield_now().await;
+        finish(function, &mut environment, &running, &ending, duration_us, fate).await;
+    }
+    if fate == Fate::Lives {
+        if engine.settings.freeze == FreezePolicy::Immediate {
+            environment.freeze().await;
+        }
+        function.give_back(environment);
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Ends a failed environment, drains the output and writes the last lines.
+async fn finish(
+    function: &FunctionPool,
+    environment: &mut Environment,
+    running: &Running,
+    ending: &Ending,
+    duration_us: u64,
+    fate: Fate,
+) {
+    let tail_wanted = running.request.tail == LogTail::Wanted;
+    let is_first = running.init_us.is_some();
+    let used_bytes = environment.memory_peak_bytes(tail_wanted || is_first || fate == Fate::Ends).await;
+    if fate == Fate::Ends {
+        environment.kill().await;
+    } else {
+        environment.drain();
+    }
+    function.learn_memory(used_bytes);
+    let (request_id, now_ms) = (running.request.request_id.as_str(), SystemClock.now_ms());
+    let (spec, status) = (environment.spec.clone(), ending.status());
+    let produced_bytes = if let Ending::Response(payload) = ending { payload.len() } else { 0 };
+    let recorder = &mut environment.recorder;
+    let done = PlatformEvent::RuntimeDone { request_id, duration_us, produced_bytes, status: status.clone() };
+    recorder.platform(now_ms, &done);
+    if let Ending::Platform(failure) = ending
+        && spec.logging.format == gust_kit::ports::LogFormat::Text
+        && let Some(line) = failure.log_line(request_id, now_ms)
+    {
+        recorder.note(now_ms, line);
+    }
+    recorder.platform(now_ms, &PlatformEvent::End { request_id });
+    let out_of_memory = matches!(ending, Ending::Platform(PlatformFailure::Exited(exit)) if exit.oom_killed);
+    let used_mb = used_bytes.div_ceil(1 << 20).min(u64::from(spec.memory_mb));
+    let report = Report {
+        request_id,
+        duration_us,
+        init_us: running.init_us,
+        memory_mb: spec.memory_mb,
+        used_mb: if out_of_memory { u64::from(spec.memory_mb) } else { used_mb },
+        status,
+    };
+    recorder.platform(now_ms, &PlatformEvent::Report(report));
+    recorder.flush();
+}

@@ -1,0 +1,47 @@
+//! Runs functions: gate, pool, environments, their logs and failures, and the queue of asynchronous events.
+//!
+//! [`Engine`] implements `gust_kit`'s `Invoker`. A request takes a place in the concurrency gate, an
+//! environment from its function's pool, hands the event to the runtime and gets its answer; what has to be
+//! written about it is written after the caller has been answered. Nothing on that way creates a sandbox,
+//! writes durably or takes a lock that other functions take, if an environment is idle.
+
+mod admission;
+mod endpoint;
+mod engine;
+mod env;
+mod environment;
+mod execution;
+mod failures;
+mod gate;
+mod launcher;
+mod limits;
+mod logs;
+mod machine;
+mod output;
+mod pool;
+mod queue;
+mod queue_driver;
+mod recorder;
+mod sandbox_launcher;
+mod sdk;
+mod shards;
+#[cfg(test)]
+mod simulation;
+mod start;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use admission::{MemorySource, available_memory};
+pub use endpoint::{EndpointOwner, EndpointServer, NoEndpoint};
+pub use engine::{Engine, Ports, Settings, Snapshot};
+pub use gate::{AccountGate, Gates, Slot};
+pub use launcher::{Control, LaunchError, LaunchOrder, Launched, Launcher, PipeReader};
+pub use limits::*;
+pub use machine::{AttemptOutcome, Attempts, DiscardReason, RetryPolicy, Settlement, settle};
+pub use pool::{FreezePolicy, FunctionSnapshot};
+pub use queue_driver::QueueSnapshot;
+pub use sandbox_launcher::{SandboxLauncher, SandboxOptions};
+pub use sdk::{NoSdk, SdkFolders, SdkState};

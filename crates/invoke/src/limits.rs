@@ -1,0 +1,85 @@
+//! Every bound of running functions.
+
+use std::time::Duration;
+
+/// Concurrent executions of one account in one region by default.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const ACCOUNT_CONCURRENCY_DEFAULT: usize = 1_000;
+/// How long initialisation may take before it is repeated inside the first invocation.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+pub const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// How long an idle environment is kept by default.
+pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
+/// How long an idle environment runs on before it is frozen (`FreezePolicy::Lazy100ms`).
+pub const FREEZE_AFTER: Duration = Duration::from_millis(100);
+/// How long a request waits for an environment that is just being given back before it starts another.
+pub const RETURNING_WAIT: Duration = Duration::from_millis(50);
+/// Requests that wait for one function's environments to be given back.
+pub const RETURNING_WAITERS_MAX: usize = 1_000;
+/// How long a killed environment's end is waited for.
+pub const KILL_WAIT: Duration = Duration::from_secs(5);
+/// How long the end of a process is waited for whose channel closed.
+pub const EXIT_WAIT: Duration = Duration::from_millis(500);
+/// How long the answer is waited for of a process that ended, because it may still be in the pipes.
+pub const LAST_ANSWER_WAIT: Duration = Duration::from_millis(20);
+/// How much output is read at most after an invocation has ended, in bytes: an endless writer must not
+/// keep its environment from being given back.
+pub const DRAIN_BYTES_MAX: usize = 1 << 20;
+/// How long log lines are held back at most while a function runs.
+pub const LOG_FLUSH_AFTER: Duration = Duration::from_millis(100);
+/// Log lines that are handed over together.
+pub const LOG_BATCH_LINES_MAX: usize = 256;
+/// What `LogType=Tail` returns at most, in bytes.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+pub const LOG_TAIL_BYTES_MAX: usize = 4 * 1024;
+/// How old the last measurement of an environment's memory may be before it is measured again.
+pub const MEMORY_SAMPLE_AFTER: Duration = Duration::from_millis(100);
+/// What a function is taken to need before it has run, in bytes.
+pub const MEMORY_GUESS_BYTES: u64 = 32 << 20;
+/// How often memory is looked at while a start waits for some.
+pub const MEMORY_POLL: Duration = Duration::from_millis(20);
+/// How long a start waits for memory by default before the request is refused with 429.
+pub const MEMORY_WAIT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long a start waits for the AWS SDK to be provisioned.
+pub const SDK_WAIT_DEFAULT: Duration = Duration::from_secs(60);
+/// How long a role session for an environment lasts, in seconds (the longest that STS allows).
+///
+/// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+pub const SESSION_S: u32 = 43_200;
+/// A session is given to new environments until it has less than this left, in milliseconds.
+pub const SESSION_REUSE_LEFT_MS: i64 = 6 * 3_600_000;
+/// What a session must have left beyond the function's time limit for an environment to be used, in milliseconds.
+pub const SESSION_MARGIN_MS: i64 = 60_000;
+/// Processes and threads of one environment.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const PIDS_MAX: u32 = 1_024;
+
+/// Logs that asynchronous events are spread over.
+pub const QUEUE_SHARDS: u64 = 8;
+/// Events of one shard that are in memory at a time.
+pub const QUEUE_WINDOW_EVENTS: usize = 256;
+/// Bytes of events of one shard that are in memory at a time, beyond which none are loaded.
+pub const QUEUE_WINDOW_BYTES: usize = 16 << 20;
+/// Events that one read loads.
+pub const QUEUE_LOAD_EVENTS: usize = 32;
+/// Asynchronous invocations that run at a time by default.
+pub const ASYNC_IN_FLIGHT_DEFAULT: usize = 500;
+/// Retries of a failed asynchronous invocation.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
+pub const RETRY_ATTEMPTS_DEFAULT: u32 = 2;
+/// How long an event is kept for, in milliseconds: six hours.
+pub const EVENT_AGE_MS_MAX: i64 = 6 * 3_600_000;
+/// How long a throttled event waits in memory for a place before it is put back.
+pub const THROTTLE_WAIT: Duration = Duration::from_secs(1);
+/// How long a shard waits after the store failed before it tries again.
+pub const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a shard's lease is asked for. There is one node: nobody competes for it, a restart under the
+/// same name gets it at once, and it needs no renewal that would keep an idle machine awake.
+pub const LEASE_TERM: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+/// The longest sleep until a deferred event is due, so that a clock that is set is noticed.
+pub const QUEUE_SLEEP_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,300 @@
+//! A function's environments: who is idle, who is about to be, and who waits for one.
+//!
+//! The most recently used environment is taken first, so that the others grow old and go. A request that
+//! finds none idle, but one whose last request has been answered and whose log lines are being written,
+//! waits for that one (bounded) instead of starting another.
+#![expect(clippy::vec_box, reason = "environments are large and move between the pool and tasks on every request")]
+
+use crate::environment::Environment;
+use crate::gate::AccountGate;
+use crate::limits::{FREEZE_AFTER, MEMORY_GUESS_BYTES, RETURNING_WAITERS_MAX};
+use gust_kit::ports::{Credentials, FunctionSpec};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+/// When idle environments stop running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FreezePolicy {
+    /// 100 ms after they became idle: a hot function never pays for it.
+    #[default]
+    Lazy100ms,
+    /// Before they can be taken again, as Lambda does.
+    Immediate,
+}
+
+/// A function's environments and counters. One lock a function, held for moments.
+pub(crate) struct FunctionPool {
+    pub(crate) arn: String,
+    pub(crate) gate: Arc<AccountGate>,
+    /// Requests of this function that run now. The place for its reserved concurrency.
+    pub(crate) in_flight: AtomicUsize,
+    /// The last credentials of its role, and whose they are.
+    pub(crate) credentials: tokio::sync::Mutex<Option<(String, Credentials)>>,
+    /// Whether its owner was told about a runtime that is not exactly there.
+    pub(crate) is_warned: AtomicBool,
+    used_bytes: AtomicU64,
+    idle_timeout: Duration,
+    state: Mutex<State>,
+    keeper: Notify,
+}
+
+struct State {
+    /// The last is the most recently used.
+    idle: Vec<Box<Environment>>,
+    /// Environments that will be idle in a moment.
+    returning: usize,
+    waiters: VecDeque<oneshot::Sender<Box<Environment>>>,
+    /// Counts the function's changes; environments of an older count must have `keep`'s revision.
+    generation: u64,
+    keep: Option<String>,
+    keeper_until: Option<Instant>,
+}
+
+/// What a request gets.
+pub(crate) enum Taken {
+    Idle(Box<Environment>),
+    /// One that is about to be idle; nothing comes if it turns out unusable.
+    Wait(oneshot::Receiver<Box<Environment>>),
+    /// None: a new one has to be started.
+    Start,
+}
+
+/// What `gust ls` shows of a function's environments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionSnapshot {
+    /// The function's ARN.
+    pub arn: String,
+    /// Requests that run now.
+    pub in_flight: usize,
+    /// Environments that wait for a request, frozen ones included.
+    pub idle: usize,
+    /// Of those, the frozen ones.
+    pub frozen: usize,
+}
+
+impl FunctionPool {
+    pub(crate) fn new(arn: String, gate: Arc<AccountGate>, idle_timeout: Duration) -> FunctionPool {
+        FunctionPool {
+            arn,
+            gate,
+            in_flight: AtomicUsize::new(0),
+            credentials: tokio::sync::Mutex::default(),
+            is_warned: AtomicBool::new(false),
+            used_bytes: AtomicU64::new(0),
+            idle_timeout,
+            state: Mutex::new(State {
+                idle: Vec::new(),
+                returning: 0,
+                waiters: VecDeque::new(),
+                generation: 0,
+                keep: None,
+                keeper_until: None,
+            }),
+            keeper: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an environment of `spec`'s revision.
+    pub(crate) fn take(&self, spec: &FunctionSpec, may_wait: bool) -> Taken {
+        let mut state = self.lock();
+        let found = state.idle.iter().rposition(|environment| environment.spec.revision_id == spec.revision_id);
+        if let Some(at) = found {
+            return Taken::Idle(state.idle.remove(at));
+        }
+        state.waiters.retain(|waiter| !waiter.is_closed());
+        if may_wait && state.returning > state.waiters.len() && state.waiters.len() < RETURNING_WAITERS_MAX {
+            let (sender, receiver) = oneshot::channel();
+            state.waiters.push_back(sender);
+            return Taken::Wait(receiver);
+        }
+        Taken::Start
+    }
+
+    /// The number that an environment started now is marked with.
+    pub(crate) fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+
+    /// Announces that an environment will be given back, or not, in a moment.
+    pub(crate) fn announce(&self) {
+        self.lock().returning += 1;
+    }
+
+    /// The announced environment is not given back: whoever waits for it looks again.
+    pub(crate) fn withdraw(&self) {
+        let mut state = self.lock();
+        state.returning = state.returning.saturating_sub(1);
+        while state.waiters.len() > state.returning {
+            state.waiters.pop_front();
+        }
+    }
+
+    /// Gives back an announced environment. It goes if its function was changed meanwhile.
+    pub(crate) fn give_back(self: &Arc<FunctionPool>, mut environment: Box<Environment>) {
+        let mut state = self.lock();
+        state.returning = state.returning.saturating_sub(1);
+        if is_outdated(&state, &environment) {
+            while state.waiters.len() > state.returning {
+                state.waiters.pop_front();
+            }
+            drop(state);
+            drop(environment);
+            return;
+        }
+        if !environment.is_frozen {
+            environment.idle_since = Instant::now();
+        }
+        while let Some(waiter) = state.waiters.pop_front() {
+            match waiter.send(environment) {
+                Ok(()) => return,
+                Err(unsent) => environment = unsent,
+            }
+        }
+        // A frozen one has been idle for longer than the others.
+        let at = if environment.is_frozen { 0 } else { state.idle.len() };
+        let due = next_due(&environment, self.idle_timeout);
+        state.idle.insert(at, environment);
+        self.wake_keeper(&mut state, due);
+    }
+
+    /// Environments of other revisions than `keep` go: idle ones at once, busy ones when they are given back.
+    pub(crate) fn retire(&self, keep: Option<&str>) {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.keep = keep.map(str::to_owned);
+        let (kept, gone) = std::mem::take(&mut state.idle)
+            .into_iter()
+            .partition(|environment| keep == Some(environment.spec.revision_id.as_str()));
+        state.idle = kept;
+        drop(state);
+        let gone: Vec<Box<Environment>> = gone;
+        drop(gone);
+    }
+
+    /// All idle environments go.
+    pub(crate) fn take_all(&self) -> Vec<Box<Environment>> {
+        std::mem::take(&mut self.lock().idle)
+    }
+
+    /// Since when the environment has been idle that has been so for longest.
+    pub(crate) fn oldest_idle(&self) -> Option<Instant> {
+        self.lock().idle.iter().map(|environment| environment.idle_since).min()
+    }
+
+    /// Takes the environment that has been idle for longest.
+    pub(crate) fn take_oldest(&self) -> Option<Box<Environment>> {
+        let mut state = self.lock();
+        let oldest = state.idle.iter().enumerate().min_by_key(|(_, environment)| environment.idle_since)?.0;
+        Some(state.idle.remove(oldest))
+    }
+
+    /// Learns how much memory an environment used: more at once, less slowly, so that what is expected stays
+    /// near the top of what is seen.
+    pub(crate) fn learn_memory(&self, bytes: u64) {
+        let known = self.used_bytes.load(Ordering::Relaxed);
+        let learned = if bytes >= known { bytes } else { known - (known - bytes) / 16 };
+        // Two that learn at the same time may overwrite each other: it is an estimate.
+        self.used_bytes.store(learned, Ordering::Relaxed);
+    }
+
+    /// What another environment will probably use, in bytes.
+    pub(crate) fn expected_bytes(&self, spec: &FunctionSpec) -> u64 {
+        let limit = u64::from(spec.memory_mb) << 20;
+        match self.used_bytes.load(Ordering::Relaxed) {
+            0 => MEMORY_GUESS_BYTES.min(limit),
+            used => used.min(limit),
+        }
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.idle.is_empty() && state.returning == 0 && self.in_flight.load(Ordering::Acquire) == 0
+    }
+
+    pub(crate) fn snapshot(&self) -> FunctionSnapshot {
+        let state = self.lock();
+        FunctionSnapshot {
+            arn: self.arn.clone(),
+            in_flight: self.in_flight.load(Ordering::Acquire),
+            idle: state.idle.len(),
+            frozen: state.idle.iter().filter(|environment| environment.is_frozen).count(),
+        }
+    }
+
+    // ---- the keeper: freezes and removes idle environments, and ends when there are none
+
+    fn wake_keeper(self: &Arc<FunctionPool>, state: &mut State, due: Instant) {
+        match state.keeper_until {
+            None => {
+                state.keeper_until = Some(due);
+                tokio::spawn(keep(self.clone()));
+            }
+            Some(until) if due < until => {
+                state.keeper_until = Some(due);
+                self.keeper.notify_one();
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// When the keeper has to look again; `None` (and the keeper ends) if nothing is idle.
+    fn next_look(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        let next = state.idle.iter().map(|environment| next_due(environment, self.idle_timeout)).min();
+        state.keeper_until = next;
+        next
+    }
+
+    /// Takes out what is due: those to freeze (announced, they come back) and those to remove.
+    fn take_due(&self) -> (Vec<Box<Environment>>, Vec<Box<Environment>>) {
+        let (now, mut state) = (Instant::now(), self.lock());
+        let (due, idle): (Vec<_>, Vec<_>) = std::mem::take(&mut state.idle)
+            .into_iter()
+            .partition(|environment| next_due(environment, self.idle_timeout) <= now);
+        state.idle = idle;
+        let (removed, to_freeze): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|environment| environment.idle_since + self.idle_timeout <= now);
+        state.returning += to_freeze.len();
+        (to_freeze, removed)
+    }
+}
+
+/// When something has to be done about an idle environment.
+fn next_due(environment: &Environment, idle_timeout: Duration) -> Instant {
+    let wait = if environment.is_frozen { idle_timeout } else { FREEZE_AFTER.min(idle_timeout) };
+    environment.idle_since + wait
+}
+
+fn is_outdated(state: &State, environment: &Environment) -> bool {
+    environment.generation < state.generation && state.keep.as_deref() != Some(environment.spec.revision_id.as_str())
+}
+
+async fn keep(pool: Arc<FunctionPool>) {
+    while let Some(next) = pool.next_look() {
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = pool.keeper.notified() => continue,
+        }
+        let (to_freeze, removed) = pool.take_due();
+        drop(removed);
+        for mut environment in to_freeze {
+            environment.freeze().await;
+            if environment.is_frozen {
+                pool.give_back(environment);
+            } else {
+                // One that cannot be frozen is ended rather than looked at for ever.
+                pool.withdraw();
+                drop(environment);
+            }
+        }
+    }
+}

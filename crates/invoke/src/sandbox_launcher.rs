@@ -1,0 +1,220 @@
+//! Starts environments as real sandboxes.
+
+use crate::env::is_custom;
+use crate::launcher::{Control, LaunchError, LaunchOrder, Launched, Launcher, PipeReader};
+use crate::limits::PIDS_MAX;
+use async_trait::async_trait;
+use gust_kit::ports::FunctionSpec;
+use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
+use gust_sandbox::{
+    Choice, Egress, Exit, Interpreter, Program, PythonTransport, Sandbox, SandboxError, SandboxSpec, Spawner, SpawnerConfig,
+    choose,
+};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::unix::pipe;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::RwLock;
+
+/// How sandboxes are made.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// The Python interpreters of this machine.
+    pub interpreters: Vec<Interpreter>,
+    /// Whether a runtime's exact minor version is required (`--strict-runtimes`).
+    pub strict_runtimes: bool,
+    /// What functions can reach.
+    pub egress: Egress,
+}
+
+/// Starts sandboxes through the spawner.
+pub struct SandboxLauncher {
+    spawner: RwLock<Spawner>,
+    config: SpawnerConfig,
+    options: SandboxOptions,
+}
+
+impl SandboxLauncher {
+    /// A launcher over `spawner`. If that ends, another is started with `config`.
+    pub fn new(spawner: Spawner, config: SpawnerConfig, options: SandboxOptions) -> SandboxLauncher {
+        SandboxLauncher { spawner: RwLock::new(spawner), config, options }
+    }
+
+    /// Makes a sandbox; once more, with a new spawner, if the spawner is found to have ended.
+    async fn create(&self, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
+        let created = self.spawner.read().await.create(spec.clone()).await;
+        let Err(SandboxError::SpawnerGone) = created else { return created };
+        let mut spawner = self.spawner.write().await;
+        // Others may have waited for the same.
+        let created = spawner.create(spec.clone()).await;
+        let Err(SandboxError::SpawnerGone) = created else { return created };
+        tracing::error!("the sandbox spawner ended, with all environments; another is started");
+        *spawner = Spawner::start(self.config.clone()).await?;
+        spawner.create(spec).await
+    }
+
+    fn program(&self, spec: &FunctionSpec) -> Result<Program, LaunchError> {
+        if is_custom(&spec.runtime) {
+            check_bootstrap(&spec.code_dir)?;
+            return Ok(Program::Exec { path: "/var/task/bootstrap".to_owned(), args: Vec::new() });
+        }
+        if !spec.runtime.starts_with("python") {
+            let text = format!("gust cannot run {} yet.", spec.runtime);
+            return Err(LaunchError::RuntimeUnavailable(text));
+        }
+        match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
+            Choice::Exact(interpreter) | Choice::Nearest(interpreter) => {
+                // A wrapper may put a proxy of the Runtime API before the runtime: it needs one to proxy.
+                let is_wrapped = spec.environment.contains_key("AWS_LAMBDA_EXEC_WRAPPER");
+                let transport = if is_wrapped { PythonTransport::Http } else { PythonTransport::Channel };
+                Ok(Program::Python { interpreter, transport })
+            }
+            Choice::Missing => {
+                let text = format!("No interpreter for {} was found on this machine (see gust doctor).", spec.runtime);
+                Err(LaunchError::RuntimeUnavailable(text))
+            }
+        }
+    }
+}
+
+/// Whether the package has something to execute, in Lambda's words if not.
+fn check_bootstrap(code_dir: &Path) -> Result<(), LaunchError> {
+    let path = code_dir.join("bootstrap");
+    let invalid = |text: &str| Err(LaunchError::InvalidEntrypoint(text.to_owned()));
+    match fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => {
+            invalid("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+        }
+        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
+            invalid("fork/exec /var/task/bootstrap: permission denied")
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            invalid("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+        }
+        Err(error) => Err(LaunchError::Sandbox(format!("{}: {error}", path.display()))),
+    }
+}
+
+#[async_trait]
+impl Launcher for SandboxLauncher {
+    async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchError> {
+        let LaunchOrder { id, spec, variables, sdk_dir } = order;
+        let program = self.program(&spec)?;
+        let sandbox = SandboxSpec {
+            id,
+            program,
+            code_dir: spec.code_dir.clone(),
+            layers_dir: None,
+            sdk_dir,
+            env: variables,
+            memory_mb: spec.memory_mb,
+            tmp_mb: spec.tmp_mb,
+            pids_max: PIDS_MAX,
+            egress: self.options.egress,
+            hostname: "sandbox".to_owned(),
+        };
+        let created = self.create(sandbox).await;
+        let sandbox = created.map_err(|error| LaunchError::Sandbox(error.to_string()))?;
+        connect(sandbox).map_err(|error| LaunchError::Sandbox(format!("its pipes: {error}")))
+    }
+
+    fn runtime_version(&self, spec: &FunctionSpec) -> String {
+        if is_custom(&spec.runtime) {
+            return format!("{}.v1", spec.runtime.replacen('.', ":", 1));
+        }
+        match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
+            Choice::Exact(Interpreter { version: (major, minor, micro), .. })
+            | Choice::Nearest(Interpreter { version: (major, minor, micro), .. }) => {
+                format!("python:{major}.{minor}.v{micro}")
+            }
+            Choice::Missing => spec.runtime.clone(),
+        }
+    }
+
+    fn warning(&self, spec: &FunctionSpec) -> Option<String> {
+        if is_custom(&spec.runtime) {
+            return None;
+        }
+        match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
+            Choice::Nearest(Interpreter { version: (major, minor, micro), .. }) => Some(format!(
+                "gust: {} is not installed on this machine, Python {major}.{minor}.{micro} runs this function instead",
+                spec.runtime
+            )),
+            Choice::Exact(_) | Choice::Missing => None,
+        }
+    }
+}
+
+/// Hands the sandbox's descriptors to the reactor.
+fn connect(mut sandbox: Sandbox) -> std::io::Result<Launched> {
+    let connection = match (sandbox.channel.take(), sandbox.runtime_api.take()) {
+        (Some(channel), _) => RuntimeConnection::Channel(Channel::new(UnixStream::from_std(channel)?)),
+        (None, Some(listener)) => RuntimeConnection::Http(HttpRuntime::serve(TcpListener::from_std(listener)?)),
+        (None, None) => return Err(std::io::Error::other("it has neither a channel nor a listener")),
+    };
+    let reader = |descriptor: Option<OwnedFd>| -> std::io::Result<Option<PipeReader>> {
+        let Some(descriptor) = descriptor else { return Ok(None) };
+        Ok(Some(Box::new(pipe::Receiver::from_owned_fd(descriptor)?)))
+    };
+    let (stdout, log) = (reader(sandbox.output.take())?, reader(sandbox.log.take())?);
+    let endpoint = sandbox.endpoint.take();
+    Ok(Launched { connection, stdout, log, endpoint, control: Arc::new(SandboxControl(sandbox)) })
+}
+
+struct SandboxControl(Sandbox);
+
+fn text(error: SandboxError) -> String {
+    error.to_string()
+}
+
+#[async_trait]
+impl Control for SandboxControl {
+    async fn exit(&self) -> Exit {
+        self.0.wait().await
+    }
+
+    async fn kill(&self) -> Result<(), String> {
+        self.0.kill().await.map_err(text)
+    }
+
+    async fn freeze(&self) -> Result<(), String> {
+        self.0.freeze().await.map_err(text)
+    }
+
+    async fn thaw(&self) -> Result<(), String> {
+        self.0.thaw().await.map_err(text)
+    }
+
+    async fn memory_peak_bytes(&self) -> Option<u64> {
+        match self.0.stats().await {
+            Ok(stats) => Some(stats.memory_peak_bytes),
+            Err(error) => {
+                tracing::debug!(%error, sandbox = self.0.id, "memory could not be measured");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_without_something_to_execute_is_the_functions_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let cause = |folder: &Path| check_bootstrap(folder).map_err(|error| error.to_string());
+        let missing = Err("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned());
+        assert_eq!(cause(folder.path()), missing);
+        let file = folder.path().join("bootstrap");
+        fs::write(&file, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(cause(folder.path()), Err("fork/exec /var/task/bootstrap: permission denied".to_owned()));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(cause(folder.path()), Ok(()));
+    }
+}

@@ -1,0 +1,221 @@
+//! Starting an environment, and repeating an initialisation that failed.
+//!
+//! Initialisation has ten seconds. If it fails or takes longer, Lambda runs it again inside the first
+//! invocation, whose time limit then holds for both. Source:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+
+use crate::admission::Full;
+use crate::endpoint::EndpointOwner;
+use crate::engine::Inner;
+use crate::environment::{Birth, Environment, InitEnd};
+use crate::execution::{Ending, micros};
+use crate::failures::PlatformFailure;
+use crate::launcher::{LaunchError, LaunchOrder};
+use crate::limits::{SESSION_REUSE_LEFT_MS, SESSION_S};
+use crate::logs::{InitPhase, PlatformEvent};
+use crate::pool::FunctionPool;
+use crate::recorder::Recorder;
+use crate::sdk::SdkState;
+use crate::{env, trace};
+use gust_kit::ports::{Credentials, FunctionSpec, InvokeError, LogDestination, RoleSession, ThrottleReason};
+use gust_types::{Clock, SystemClock};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// An environment to run a request in, or the failure to get one.
+pub(crate) enum Started {
+    /// It is initialised; `init_us` is there if this request paid for it.
+    Ready { environment: Box<Environment>, init_us: Option<u64> },
+    /// Its initialisation was repeated; the request's time runs since `began`.
+    Repeated { environment: Box<Environment>, began: Instant },
+    /// Both initialisations failed, by the function's fault; the environment is dead, its log lives.
+    Failed { environment: Box<Environment>, began: Instant, ending: Ending },
+}
+
+/// What both tries have in common.
+struct Plan<'a> {
+    engine: &'a Arc<Inner>,
+    function: &'a Arc<FunctionPool>,
+    spec: &'a Arc<FunctionSpec>,
+    variables: Vec<(String, String)>,
+    sdk_dir: Option<PathBuf>,
+    expires_at_ms: Option<i64>,
+    generation: u64,
+}
+
+/// How a try ended that did not succeed.
+enum TryError {
+    /// The machine's or gust's fault.
+    Gust(InvokeError),
+    /// The function's fault: its environment is dead.
+    Function { environment: Box<Environment>, ending: Ending, init_us: u64 },
+}
+
+/// Starts an environment of `spec`.
+pub(crate) async fn start(
+    engine: &Arc<Inner>,
+    function: &Arc<FunctionPool>,
+    spec: &Arc<FunctionSpec>,
+) -> Result<Started, InvokeError> {
+    // First of all: whatever is changed from now on makes this environment outdated.
+    let generation = function.generation();
+    let credentials = credentials(engine, function, spec).await?;
+    let sdk_dir = sdk_dir(engine, spec).await;
+    let now_ms = SystemClock.now_ms();
+    let stream = trace::new_stream_name(&*engine.platform.ids, now_ms, &spec.version);
+    let mut recorder = recorder(engine, spec, &stream);
+    let runtime_version = engine.launcher.runtime_version(spec);
+    let event = PlatformEvent::InitStart { spec, runtime_version: &runtime_version, stream: &stream };
+    recorder.platform(now_ms, &event);
+    if !function.is_warned.load(Ordering::Relaxed)
+        && let Some(warning) = engine.launcher.warning(spec)
+        && !function.is_warned.swap(true, Ordering::Relaxed)
+    {
+        recorder.note(now_ms, warning);
+    }
+    let plan = Plan {
+        engine,
+        function,
+        spec,
+        variables: env::variables(spec, &stream, &credentials),
+        sdk_dir,
+        expires_at_ms: credentials.expires_at_ms,
+        generation,
+    };
+    let (mut environment, ending, init_us) = match plan.attempt(recorder, engine.settings.init_limit).await {
+        Ok((environment, init_us)) => return Ok(Started::Ready { environment, init_us: Some(init_us) }),
+        Err(TryError::Gust(error)) => return Err(error),
+        Err(TryError::Function { environment, ending, init_us }) => (environment, ending, init_us),
+    };
+    report(&mut environment, InitPhase::Init, init_us, &ending);
+    let began = Instant::now();
+    match plan.attempt(environment.into_recorder(), Duration::from_millis(spec.timeout_ms)).await {
+        Ok((environment, _)) => Ok(Started::Repeated { environment, began }),
+        Err(TryError::Gust(error)) => Err(error),
+        Err(TryError::Function { mut environment, ending, init_us }) => {
+            report(&mut environment, InitPhase::Invoke, init_us, &ending);
+            Ok(Started::Failed { environment, began, ending })
+        }
+    }
+}
+
+fn report(environment: &mut Environment, phase: InitPhase, duration_us: u64, ending: &Ending) {
+    let event = PlatformEvent::InitReport { phase, duration_us, status: ending.status() };
+    environment.recorder.platform(SystemClock.now_ms(), &event);
+    environment.recorder.flush();
+}
+
+fn recorder(engine: &Inner, spec: &FunctionSpec, stream: &str) -> Recorder {
+    let destination = LogDestination {
+        account: spec.account.clone(),
+        region: spec.region.clone(),
+        group: spec.logging.group.as_str().into(),
+        stream: stream.into(),
+    };
+    Recorder::new(engine.ports.logs.clone(), destination, spec.logging.clone())
+}
+
+impl Plan<'_> {
+    /// One initialisation of at most `limit`.
+    async fn attempt(&self, recorder: Recorder, limit: Duration) -> Result<(Box<Environment>, u64), TryError> {
+        let Plan { engine, function, spec, .. } = self;
+        let promise = engine.admit(function.expected_bytes(spec)).await.map_err(|Full| {
+            tracing::warn!(function = spec.arn, "no memory for another environment");
+            TryError::Gust(InvokeError::Throttled(ThrottleReason::CallerRateLimitExceeded))
+        })?;
+        let id = engine.platform.ids.hex(24);
+        let order = LaunchOrder {
+            id: id.clone(),
+            spec: (*spec).clone(),
+            variables: self.variables.clone(),
+            sdk_dir: self.sdk_dir.clone(),
+        };
+        let birth = |endpoint| Birth {
+            id: id.clone(),
+            spec: (*spec).clone(),
+            recorder,
+            endpoint,
+            expires_at_ms: self.expires_at_ms,
+            generation: self.generation,
+        };
+        let mut launched = match engine.launcher.launch(order).await {
+            Ok(launched) => launched,
+            Err(LaunchError::InvalidEntrypoint(cause)) => {
+                let environment = Box::new(Environment::never_launched(birth(None)));
+                let ending = Ending::Platform(PlatformFailure::InvalidEntrypoint(cause));
+                return Err(TryError::Function { environment, ending, init_us: 0 });
+            }
+            Err(LaunchError::RuntimeUnavailable(text)) => {
+                return Err(TryError::Gust(InvokeError::RuntimeUnavailable(text)));
+            }
+            Err(LaunchError::Sandbox(text)) => return Err(TryError::Gust(InvokeError::Sandbox(text))),
+        };
+        let owner = || EndpointOwner {
+            account: spec.account.clone(),
+            region: spec.region.clone(),
+            role_arn: spec.role_arn.clone(),
+            function_arn: spec.arn.clone(),
+            environment_id: id.clone(),
+        };
+        let endpoint = launched.endpoint.take().map(|listener| engine.ports.endpoint.serve(listener, owner()));
+        let mut environment = Box::new(Environment::new(birth(endpoint), launched));
+        let began = Instant::now();
+        let end = environment.initialise(began + limit).await;
+        let init_us = micros(began.elapsed());
+        drop(promise);
+        let ending = match end {
+            InitEnd::Ready => return Ok((environment, init_us)),
+            InitEnd::Failed(failure) => Ending::FunctionError(failure),
+            InitEnd::Exited(exit) => Ending::Platform(PlatformFailure::Exited(exit)),
+            InitEnd::TimedOut => Ending::Platform(PlatformFailure::TimedOut { timeout_ms: spec.timeout_ms }),
+        };
+        environment.memory_peak_bytes(true).await;
+        environment.kill().await;
+        Err(TryError::Function { environment, ending, init_us })
+    }
+}
+
+/// Keys of the function's role. They are shared by environments of one function while they last long
+/// enough, so that only the first start pays for a session.
+async fn credentials(engine: &Inner, function: &FunctionPool, spec: &FunctionSpec) -> Result<Credentials, InvokeError> {
+    let mut kept = function.credentials.lock().await;
+    if let Some((role_arn, credentials)) = &*kept {
+        let left_ms = credentials.expires_at_ms.unwrap_or(i64::MAX).saturating_sub(SystemClock.now_ms());
+        if *role_arn == spec.role_arn && left_ms > SESSION_REUSE_LEFT_MS {
+            return Ok(credentials.clone());
+        }
+    }
+    let session = RoleSession {
+        account: spec.account.clone(),
+        role_arn: spec.role_arn.clone(),
+        session_name: spec.name.clone(),
+        duration_s: SESSION_S,
+    };
+    let made = engine.ports.credentials.session(session).await;
+    let made = made.map_err(|error| InvokeError::Sandbox(format!("no credentials for its role: {error}")))?;
+    *kept = Some((spec.role_arn.clone(), made.clone()));
+    Ok(made)
+}
+
+/// The folder with the AWS SDK; waited for (bounded) while it is being provisioned.
+async fn sdk_dir(engine: &Inner, spec: &FunctionSpec) -> Option<PathBuf> {
+    if env::is_custom(&spec.runtime) {
+        return None;
+    }
+    let mut state = engine.ports.sdk.watch(&spec.runtime)?;
+    let settled = state.wait_for(|state| !matches!(state, SdkState::Provisioning));
+    match timeout(engine.settings.sdk_wait, settled).await {
+        Ok(Ok(state)) => match &*state {
+            SdkState::Ready(folder) => Some(folder.clone()),
+            SdkState::Provisioning | SdkState::Absent => None,
+        },
+        Ok(Err(_)) => None,
+        Err(_) => {
+            tracing::warn!(function = spec.arn, "started without the AWS SDK: it is still being provisioned");
+            None
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The daemon's end of the private channel: one write a frame, buffers that are used again.
+
+use crate::frame::{FRAME_HEAD_BYTES, FrameKind, encode_invocation_head};
+use crate::{Answer, FRAME_BYTES_MAX, FunctionFailure, Invocation, RESPONSE_BYTES_MAX, Ready};
+use bytes::{Buf, Bytes, BytesMut};
+use std::io::{self, IoSlice};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// Room for a usual response; grown for larger ones and given back after them.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+
+/// The private channel to one environment's runtime.
+pub struct Channel {
+    /// `None` for a channel that nobody was ever at the other end of.
+    stream: Option<UnixStream>,
+    read: BytesMut,
+    /// What is left of the frame that is being written: its head and how much of it has gone ...
+    head: Vec<u8>,
+    head_sent: usize,
+    /// ... and its payload, which is never copied.
+    payload: Bytes,
+    /// How much of an oversized frame is still to be thrown away.
+    skip: usize,
+    /// Whether the runtime has said `R`.
+    is_ready: bool,
+}
+
+/// One frame, or why there is none.
+enum Received {
+    Frame(FrameKind, Bytes),
+    TooLarge,
+    Closed,
+}
+
+impl Channel {
+    /// A channel on a connected socket.
+    pub fn new(stream: UnixStream) -> Channel {
+        Channel { stream: Some(stream), ..Channel::closed() }
+    }
+
+    /// A channel without an other end: every wait on it ends with `Closed`.
+    pub fn closed() -> Channel {
+        Channel {
+            stream: None,
+            read: BytesMut::new(),
+            head: Vec::new(),
+            head_sent: 0,
+            payload: Bytes::new(),
+            skip: 0,
+            is_ready: false,
+        }
+    }
+
+    pub(crate) async fn ready(&mut self) -> Ready {
+        if self.is_ready {
+            return Ready::Ready;
+        }
+        match self.receive().await {
+            Received::Frame(FrameKind::Ready, _) => {
+                self.is_ready = true;
+                Ready::Ready
+            }
+            Received::Frame(FrameKind::InitFailed, body) => Ready::Failed(FunctionFailure { body, error_type: None }),
+            // A runtime that answers before it was asked anything is broken.
+            Received::Frame(FrameKind::Response | FrameKind::Error, _) | Received::TooLarge | Received::Closed => {
+                Ready::Closed
+            }
+        }
+    }
+
+    pub(crate) fn begin(&mut self, invocation: &Invocation) {
+        encode_invocation_head(invocation, &mut self.head);
+        self.head_sent = 0;
+        self.payload = invocation.payload.clone();
+    }
+
+    pub(crate) async fn answer(&mut self) -> Answer {
+        if self.send().await.is_err() {
+            return Answer::Closed;
+        }
+        loop {
+            match self.receive().await {
+                Received::Frame(FrameKind::Response, body) if body.len() > RESPONSE_BYTES_MAX => {
+                    return Answer::TooLarge;
+                }
+                Received::Frame(FrameKind::Response, body) => return Answer::Response(body),
+                Received::Frame(FrameKind::Error, body) => {
+                    return Answer::Error(FunctionFailure { body, error_type: None });
+                }
+                // A runtime may say that it is ready before each event.
+                Received::Frame(FrameKind::Ready, _) => {}
+                Received::TooLarge => return Answer::TooLarge,
+                Received::Frame(FrameKind::InitFailed, _) | Received::Closed => return Answer::Closed,
+            }
+        }
+    }
+
+    /// Writes what is left of the frame; head and payload leave in one system call.
+    async fn send(&mut self) -> io::Result<()> {
+        loop {
+            let head = &self.head[self.head_sent..];
+            if head.is_empty() && self.payload.is_empty() {
+                return Ok(());
+            }
+            let slices = [IoSlice::new(head), IoSlice::new(&self.payload)];
+            let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+            let written = stream.write_vectored(&slices).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            let of_head = written.min(head.len());
+            self.head_sent += of_head;
+            self.payload.advance(written - of_head);
+        }
+    }
+
+    async fn receive(&mut self) -> Received {
+        loop {
+            if self.skip > 0 {
+                let gone = self.skip.min(self.read.len());
+                self.read.advance(gone);
+                self.skip -= gone;
+                if self.skip == 0 {
+                    return Received::TooLarge;
+                }
+            } else {
+                match self.frame() {
+                    Ok(Some((kind, body))) => return Received::Frame(kind, body),
+                    Ok(None) => {}
+                    Err(Broken) => return Received::Closed,
+                }
+            }
+            if self.skip == 0 || self.read.capacity() == 0 {
+                self.read.reserve(READ_BUFFER_BYTES);
+            }
+            let Some(stream) = self.stream.as_mut() else { return Received::Closed };
+            match stream.read_buf(&mut self.read).await {
+                Ok(0) | Err(_) => return Received::Closed,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Takes one whole frame out of the buffer, if there is one; starts skipping an oversized one.
+    fn frame(&mut self) -> Result<Option<(FrameKind, Bytes)>, Broken> {
+        if self.read.len() < FRAME_HEAD_BYTES {
+            return Ok(None);
+        }
+        let length = u32::from_le_bytes([self.read[0], self.read[1], self.read[2], self.read[3]]) as usize;
+        let kind = FrameKind::from_byte(self.read[4]).ok_or(Broken)?;
+        if length == 0 {
+            return Err(Broken);
+        }
+        if length > FRAME_BYTES_MAX {
+            self.skip = length + 4;
+            let gone = self.skip.min(self.read.len());
+            self.read.advance(gone);
+            self.skip -= gone;
+            return Ok(None);
+        }
+        let total = length + 4;
+        if self.read.len() < total {
+            self.read.reserve(total - self.read.len());
+            return Ok(None);
+        }
+        let mut frame = self.read.split_to(total);
+        frame.advance(FRAME_HEAD_BYTES);
+        if self.read.is_empty() && self.read.capacity() > 4 * READ_BUFFER_BYTES {
+            self.read = BytesMut::with_capacity(READ_BUFFER_BYTES);
+        }
+        Ok(Some((kind, frame.freeze())))
+    }
+}
+
+/// What came is no frame.
+struct Broken;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = u32::try_from(body.len() + 1).unwrap().to_le_bytes().to_vec();
+        bytes.push(kind);
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    async fn invoke_against(bytes: Vec<u8>) -> (Channel, Answer) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut channel = Channel::new(ours);
+        let writer = tokio::spawn(async move {
+            // A refused frame makes gust hang up: then there is nobody left to write to.
+            let _ = theirs.write_all(&bytes).await;
+            theirs
+        });
+        let answer = channel.invoke(Invocation::default()).await;
+        drop(writer.await.unwrap());
+        (channel, answer)
+    }
+
+    impl Channel {
+        async fn invoke(&mut self, invocation: Invocation) -> Answer {
+            self.begin(&invocation);
+            self.answer().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_response_arrives_whole_and_the_buffer_shrinks_again() {
+        let body = vec![b'x'; RESPONSE_BYTES_MAX];
+        let (channel, answer) = invoke_against(frame(b'O', &body)).await;
+        assert_eq!(answer, Answer::Response(body.into()));
+        assert!(channel.read.capacity() <= 4 * READ_BUFFER_BYTES);
+    }
+
+    #[tokio::test]
+    async fn an_oversized_response_is_refused_and_the_next_one_still_read() {
+        for size in [RESPONSE_BYTES_MAX + 1, FRAME_BYTES_MAX + 100_000] {
+            let mut bytes = frame(b'O', &vec![b'x'; size]);
+            bytes.extend(frame(b'O', b"next"));
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let mut channel = Channel::new(ours);
+            let writer = tokio::spawn(async move {
+                theirs.write_all(&bytes).await.unwrap();
+                theirs
+            });
+            assert_eq!(channel.invoke(Invocation::default()).await, Answer::TooLarge, "{size}");
+            assert_eq!(channel.invoke(Invocation::default()).await, Answer::Response("next".into()));
+            writer.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_frame_closes_the_channel() {
+        for bytes in [frame(b'Z', b"x"), vec![0, 0, 0, 0, b'O'], vec![1, 0], Vec::new()] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let mut channel = Channel::new(ours);
+            theirs.write_all(&bytes).await.unwrap();
+            theirs.shutdown().await.unwrap();
+            assert_eq!(channel.invoke(Invocation::default()).await, Answer::Closed, "{bytes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn waiting_for_an_answer_can_be_given_up_and_taken_up_again() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut channel = Channel::new(ours);
+        // Larger than the socket's buffers, so that the first wait is cut off in mid-write.
+        let payload = Bytes::from(vec![b'p'; 4 << 20]);
+        channel.begin(&Invocation { payload: payload.clone(), ..Invocation::default() });
+        let cut = tokio::time::timeout(std::time::Duration::from_millis(5), channel.answer()).await;
+        assert!(cut.is_err());
+        let reader = tokio::spawn(async move {
+            let mut length = [0u8; 4];
+            theirs.read_exact(&mut length).await.unwrap();
+            let mut rest = vec![0u8; u32::from_le_bytes(length) as usize];
+            theirs.read_exact(&mut rest).await.unwrap();
+            theirs.write_all(&frame(b'O', b"done")).await.unwrap();
+            rest
+        });
+        assert_eq!(channel.answer().await, Answer::Response("done".into()));
+        assert!(reader.await.unwrap().ends_with(&payload));
+    }
+}

@@ -1,0 +1,25 @@
+//! How gust talks to a function's runtime: one interface over two transports.
+//!
+//! - [`Channel`]: gust's private framed channel on a unix socket, for its own runtimes;
+//! - [`HttpRuntime`]: the Lambda Runtime API, for custom runtimes.
+//!
+//! [`RuntimeConnection`] hides which one it is. Log output comes over pipes of its own: [`LineSplitter`]
+//! reads stdout and stderr, [`LogFrames`] the framed log pipe of gust's runtimes.
+
+mod channel;
+mod connection;
+mod frame;
+mod http;
+mod http_reply;
+mod http_state;
+mod limits;
+mod lines;
+mod log_frames;
+
+pub use channel::Channel;
+pub use connection::{Answer, FunctionFailure, Invocation, Ready, RuntimeConnection};
+pub use frame::{FrameKind, encode_invocation_head};
+pub use http::HttpRuntime;
+pub use limits::*;
+pub use lines::LineSplitter;
+pub use log_frames::{LogFrame, LogFrames};

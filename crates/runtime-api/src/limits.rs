@@ -1,0 +1,19 @@
+//! Every bound of the Runtime API and the private channel.
+
+/// Greatest response of a function in bytes, as Lambda counts it.
+///
+/// Source: the message of `Function.ResponseSizeTooLarge`, and
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html> (6 MB).
+pub const RESPONSE_BYTES_MAX: usize = 6_291_556;
+/// Greatest frame of the private channel in bytes, each way: 6 MiB of payload and 64 KiB around it.
+pub const FRAME_BYTES_MAX: usize = 6 * 1024 * 1024 + 64 * 1024;
+/// How many bytes of an oversized HTTP body are read and thrown away before the connection is closed,
+/// so that a client that writes before it reads sees its 413.
+pub const OVERSIZE_DRAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Connections to one environment's Runtime API at a time.
+pub const CONNECTIONS_MAX: usize = 64;
+/// Longest line of stdout or stderr in bytes (a log event of CloudWatch Logs holds 256 KB); longer ones
+/// are cut into several.
+pub const LINE_BYTES_MAX: usize = 256 * 1024;
+/// Longest text of one frame of the log pipe in bytes; what is longer is cut.
+pub const LOG_TEXT_BYTES_MAX: usize = 256 * 1024;
