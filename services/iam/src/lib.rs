@@ -1,0 +1,46 @@
+//! AWS Identity and Access Management: roles and their policies. Policies are kept and checked for
+//! form; they are not evaluated yet.
+
+mod directory;
+mod error;
+mod keys;
+pub mod limits;
+mod model;
+mod op;
+mod rules;
+
+pub use directory::Roles;
+pub use error::IamError;
+
+use gust_kit::{Op, Platform, Service};
+use gust_wire::ServiceModel;
+
+/// Types, operations, errors and tables, from `api.json`.
+pub mod api {
+    #![allow(missing_docs, non_upper_case_globals, clippy::all)]
+    include!(concat!(env!("OUT_DIR"), "/api.rs"));
+}
+
+/// The service.
+pub struct Iam {
+    platform: Platform,
+}
+
+impl Iam {
+    /// The service over the roles in `platform`'s store.
+    pub fn new(platform: Platform) -> Iam {
+        Iam { platform }
+    }
+}
+
+impl Service for Iam {
+    const MODEL: &'static ServiceModel = &api::MODEL;
+    const OPERATIONS: &'static [Op<Iam>] = op::OPERATIONS;
+
+    fn platform(&self) -> &Platform {
+        &self.platform
+    }
+}
+
+#[cfg(test)]
+mod tests;

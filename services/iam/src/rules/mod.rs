@@ -1,0 +1,5 @@
+//! Pure decisions.
+
+pub mod managed;
+pub mod page;
+pub mod policy;

@@ -1,0 +1,101 @@
+//! What the tests of all operations share: a service on a store in memory.
+
+use crate::Iam;
+use crate::api::*;
+use crate::error::IamError;
+use gust_kit::{Call, Cx, Operation, Platform, Principal};
+use gust_store::Store;
+use gust_types::{AccountId, AwsError, ManualClock, Region, RequestId, SeededIds};
+use std::sync::Arc;
+
+/// A trust policy.
+pub const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+/// A policy.
+pub const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+
+/// A service to be tested.
+pub struct Bed(Arc<Iam>);
+
+impl Bed {
+    /// A service without roles, at 2023-11-14T22:13:20.500Z.
+    pub fn new() -> Bed {
+        let (clock, ids) = (Arc::new(ManualClock::at(1_700_000_000_500)), Arc::new(SeededIds::new(1)));
+        Bed(Arc::new(Iam::new(Platform { store: Store::memory(), clock, ids })))
+    }
+
+    pub fn store(&self) -> Store {
+        self.0.platform.store.clone()
+    }
+
+    pub async fn run<O>(&self, input: O::Input) -> Result<O::Output, IamError>
+    where
+        O: Operation<Service = Iam, Error = IamError>,
+    {
+        self.run_in::<O>("000000000000", input).await
+    }
+
+    pub async fn run_in<O>(&self, account: &str, input: O::Input) -> Result<O::Output, IamError>
+    where
+        O: Operation<Service = Iam, Error = IamError>,
+    {
+        let call = Call {
+            principal: Principal::root(AccountId::parse(account).unwrap(), None),
+            region: Region::parse("us-east-1").unwrap(),
+            request_id: RequestId::from_text("id"),
+            received_at_ms: 0,
+            origin: "http://127.0.0.1:4566".to_owned(),
+        };
+        O::run(&Cx { service: self.0.clone(), call }, input).await
+    }
+
+    pub async fn create_role(&self, name: &str) -> Role {
+        self.create_role_at("/", name).await
+    }
+
+    pub async fn create_role_at(&self, path: &str, name: &str) -> Role {
+        let input = CreateRoleRequest {
+            path: Some(path.to_owned()),
+            role_name: name.to_owned(),
+            assume_role_policy_document: TRUST.to_owned(),
+            ..CreateRoleRequest::default()
+        };
+        self.run::<CreateRole>(input).await.unwrap().role
+    }
+
+    pub async fn delete_role(&self, name: &str) -> Result<(), IamError> {
+        self.run::<DeleteRole>(DeleteRoleRequest { role_name: name.to_owned() }).await.map(|_| ())
+    }
+
+    pub async fn put_policy(&self, role: &str, name: &str) -> Result<(), IamError> {
+        let (role_name, policy_name, policy_document) = (role.to_owned(), name.to_owned(), POLICY.to_owned());
+        self.run::<PutRolePolicy>(PutRolePolicyRequest { role_name, policy_name, policy_document }).await.map(|_| ())
+    }
+
+    pub async fn delete_policy(&self, role: &str, name: &str) -> Result<(), IamError> {
+        let (role_name, policy_name) = (role.to_owned(), name.to_owned());
+        self.run::<DeleteRolePolicy>(DeleteRolePolicyRequest { role_name, policy_name }).await.map(|_| ())
+    }
+
+    pub async fn attach(&self, role: &str, policy: &str) -> Result<(), IamError> {
+        let (role_name, policy_arn) = (role.to_owned(), format!("arn:aws:iam::aws:policy/{policy}"));
+        self.run::<AttachRolePolicy>(AttachRolePolicyRequest { role_name, policy_arn }).await.map(|_| ())
+    }
+
+    pub async fn detach(&self, role: &str, policy: &str) -> Result<(), IamError> {
+        let (role_name, policy_arn) = (role.to_owned(), format!("arn:aws:iam::aws:policy/{policy}"));
+        self.run::<DetachRolePolicy>(DetachRolePolicyRequest { role_name, policy_arn }).await.map(|_| ())
+    }
+
+    /// The names of the attached policies.
+    pub async fn attached(&self, role: &str) -> Vec<String> {
+        let input = ListAttachedRolePoliciesRequest { role_name: role.to_owned(), ..Default::default() };
+        let policies = self.run::<ListAttachedRolePolicies>(input).await.unwrap().attached_policies;
+        policies.unwrap_or_default().into_iter().filter_map(|policy| policy.policy_name).collect()
+    }
+}
+
+/// Code and message of a refusal.
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, IamError>) -> (String, String) {
+    let error = AwsError::from(result.unwrap_err());
+    (error.code.into_owned(), error.message)
+}

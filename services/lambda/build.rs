@@ -1,0 +1,5 @@
+//! Turns `api.json` and `members.json` into Rust (see `gust_codegen`).
+
+fn main() {
+    gust_codegen::build();
+}

@@ -1,0 +1,392 @@
+//! Lambda's errors: what happened, and how AWS words it.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html> and each operation's page. Texts
+//! that no page shows were taken from what AWS is known to answer; those nobody has reported are marked
+//! "inferred".
+
+use crate::limits;
+use gust_kit::CommonError;
+use gust_kit::ports::{InvokeError, ThrottleReason};
+use gust_store::StoreError;
+use gust_types::AwsError;
+
+/// Why an operation of Lambda was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LambdaError {
+    /// No such function, or no such version or alias of it.
+    #[error("Function not found: {arn}")]
+    FunctionNotFound {
+        /// The ARN asked for, with its qualifier if it has one.
+        arn: String,
+    },
+    /// The ARN names another region.
+    #[error("Functions from '{region}' are not reachable in this region ('{here}')")]
+    NotReachable {
+        /// The ARN's region.
+        region: String,
+        /// The region of the call.
+        here: String,
+    },
+    /// The ARN names another account.
+    #[error(
+        "User: {principal} is not authorized to perform: lambda:{action} on resource: {resource} because no resource-based policy allows the lambda:{action} action"
+    )]
+    AccessDenied {
+        /// Who asked.
+        principal: String,
+        /// The IAM action.
+        action: &'static str,
+        /// The function's ARN.
+        resource: String,
+    },
+    /// The name is taken.
+    #[error("Function already exist: {name}")]
+    FunctionExists {
+        /// The name.
+        name: String,
+    },
+    /// The function is not Active.
+    #[error(
+        "The operation cannot be performed at this time. The function is currently in the following state: {state}"
+    )]
+    NotActive {
+        /// Its state.
+        state: &'static str,
+    },
+    /// The last update has not settled.
+    #[error("The operation cannot be performed at this time. An update is in progress for resource: {arn}")]
+    UpdateInProgress {
+        /// The function's ARN.
+        arn: String,
+    },
+    /// The RevisionId is not the latest.
+    #[error(
+        "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
+    )]
+    RevisionMismatch,
+    /// A parameter has a wrong value.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// A value breaks a constraint that the model does not carry.
+    #[error(transparent)]
+    Validation(#[from] ValidationError),
+    /// The packages of the account would exceed their sum.
+    #[error("Code storage limit exceeded.")]
+    CodeStorageExceeded,
+    /// A zip is too large to be uploaded directly.
+    #[error("Request must be smaller than {} bytes for the {operation} operation", limits::ZIP_REQUEST_BYTES_MAX)]
+    ZipTooLarge {
+        /// The operation.
+        operation: &'static str,
+    },
+    /// A synchronous payload is too large.
+    #[error("Request must be smaller than {} bytes for the InvokeFunction operation", limits::PAYLOAD_SYNC_BYTES_MAX)]
+    PayloadTooLarge,
+    /// An asynchronous payload is too large.
+    #[error(
+        "{bytes} byte payload is too large for the Event invocation type (limit {} bytes)",
+        limits::PAYLOAD_EVENT_BYTES_MAX
+    )]
+    EventTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The payload is no JSON.
+    #[error("Could not parse request body into json: Could not parse payload into json: {reason}")]
+    PayloadNotJson {
+        /// What is wrong and where.
+        reason: String,
+    },
+    /// The client context is no base64 of a JSON object.
+    #[error("Client context must be a valid Base64-encoded JSON object.")]
+    ClientContextInvalid,
+    /// The client context is too long (inferred wording).
+    #[error("Client context must be at most {} bytes long.", limits::CLIENT_CONTEXT_BYTES_MAX)]
+    ClientContextTooLong,
+    /// A concurrency limit is reached.
+    #[error("Rate Exceeded.")]
+    Throttled(ThrottleReason),
+    /// There is no interpreter for the function's runtime.
+    #[error("{0}")]
+    RuntimeUnavailable(String),
+    /// The machine cannot start an environment.
+    #[error("gust could not start an execution environment: {0}")]
+    Sandbox(String),
+    /// gust is shutting down.
+    #[error("gust is shutting down.")]
+    ShuttingDown,
+    /// An error that is not Lambda's own.
+    #[error(transparent)]
+    Common(#[from] CommonError),
+}
+
+/// Why a parameter is refused: all of them are `InvalidParameterValueException`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// A plain name is too long.
+    #[error(
+        "1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to {}",
+        limits::FUNCTION_NAME_CHARS_MAX
+    )]
+    NameTooLong {
+        /// The name.
+        name: String,
+    },
+    /// Name and Qualifier disagree.
+    #[error("The derived qualifier from the function name does not match the specified qualifier.")]
+    QualifierMismatch,
+    /// The operation takes whole functions only.
+    #[error(
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please specify either a function name or an unqualified function ARN."
+    )]
+    QualifierNotAllowed,
+    /// `$LATEST` cannot be deleted alone.
+    #[error("$LATEST version cannot be deleted without deleting the function.")]
+    LatestNotDeletable,
+    /// DeleteFunction does not delete aliases.
+    #[error("Deletion of aliases is not currently supported.")]
+    AliasNotDeletable,
+    /// A zip function lacks runtime or handler.
+    #[error("Runtime and Handler are mandatory parameters for functions created with deployment packages.")]
+    RuntimeAndHandlerRequired,
+    /// AWS has retired the runtime and gust has nothing to run it with.
+    #[error(
+        "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions."
+    )]
+    RuntimeRetired {
+        /// The runtime.
+        runtime: &'static str,
+    },
+    /// The variables are too large together.
+    #[error(
+        "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: {measured}"
+    )]
+    EnvironmentTooLarge {
+        /// The JSON object that was measured.
+        measured: String,
+    },
+    /// Variables that Lambda sets itself.
+    #[error(
+        "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: {keys}"
+    )]
+    EnvironmentReserved {
+        /// Their names, separated by commas.
+        keys: String,
+    },
+    /// A variable's value cannot be given to a process (inferred wording).
+    #[error("Environment variable {key} contains a NUL character.")]
+    EnvironmentNul {
+        /// Its name.
+        key: String,
+    },
+    /// The package is no zip, is damaged, or holds what must not be unpacked.
+    #[error("Could not unzip uploaded file. Please check your file, then try to upload again.")]
+    NotUnzippable,
+    /// The package holds nothing.
+    #[error("Uploaded file must be a non-empty zip")]
+    EmptyZip,
+    /// The package is too large unpacked.
+    #[error("Unzipped size must be smaller than {} bytes", limits::UNZIPPED_BYTES_MAX)]
+    UnzippedTooLarge,
+    /// No code was given.
+    #[error("Please provide a source for function code.")]
+    CodeMissing,
+    /// A zip and something else were given.
+    #[error("Please do not provide other FunctionCode parameters when providing a ZipFile.")]
+    CodeAmbiguous,
+    /// An image was given for a zip function.
+    #[error("Please don't provide ImageUri when updating a function with packageType Zip.")]
+    ImageForZip,
+    /// Log levels need JSON.
+    #[error(
+        "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from your request or change the LogFormat to \"Json\" and try again."
+    )]
+    LogLevelWithText,
+    /// Too many tags (inferred wording).
+    #[error("Number of tags exceeds resource tag limit.")]
+    TooManyTags,
+    /// A tag key that AWS keeps for itself (inferred wording).
+    #[error("Tag keys starting with aws: are reserved for system use: {key}")]
+    TagKeyReserved {
+        /// The key.
+        key: String,
+    },
+    /// No tags to set.
+    #[error("An error occurred and the request cannot be processed.")]
+    NoTags,
+    /// Tags belong to whole functions.
+    #[error("Tags on function aliases and versions are not supported. Please specify a function ARN.")]
+    TagsOnQualifier,
+    /// The marker is none that a listing returned (inferred wording).
+    #[error("The Marker is not valid.")]
+    MarkerInvalid,
+    /// AWS has this and gust has not.
+    #[error("gust does not support {member}: {reason}")]
+    Unsupported {
+        /// The member's path.
+        member: &'static str,
+        /// Why, in a clause.
+        reason: String,
+    },
+}
+
+/// Constraints beyond the model: all of them are `ValidationException`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValidationError {
+    /// A number is too great.
+    #[error("'{member}' value failed to satisfy constraint: Member must have value less than or equal to {maximum}")]
+    TooGreat {
+        /// The member.
+        member: &'static str,
+        /// What is allowed.
+        maximum: i32,
+    },
+    /// A function's name in a form that the operation does not take.
+    #[error(
+        "1 validation error detected: Value '{value}' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: {pattern}"
+    )]
+    FunctionName {
+        /// What was given.
+        value: String,
+        /// The pattern.
+        pattern: &'static str,
+    },
+    /// A resource that has no tags.
+    #[error(
+        "1 validation error detected: Value '{value}' at 'resource' failed to satisfy constraint: Member must satisfy regular expression pattern: {pattern}"
+    )]
+    TaggableResource {
+        /// What was given.
+        value: String,
+        /// The pattern.
+        pattern: &'static str,
+    },
+    /// No tag keys to remove.
+    #[error(
+        "1 validation error detected: Value null at 'tagKeys' failed to satisfy constraint: Member must not be null"
+    )]
+    NoTagKeys,
+}
+
+impl From<StoreError> for LambdaError {
+    fn from(error: StoreError) -> LambdaError {
+        LambdaError::Common(CommonError::Store(error))
+    }
+}
+
+impl From<InvokeError> for LambdaError {
+    fn from(error: InvokeError) -> LambdaError {
+        match error {
+            InvokeError::Throttled(reason) => LambdaError::Throttled(reason),
+            InvokeError::RuntimeUnavailable(message) => LambdaError::RuntimeUnavailable(message),
+            InvokeError::Sandbox(cause) => LambdaError::Sandbox(cause),
+            InvokeError::ShuttingDown => LambdaError::ShuttingDown,
+        }
+    }
+}
+
+impl From<LambdaError> for AwsError {
+    fn from(error: LambdaError) -> AwsError {
+        let message = error.to_string();
+        let user = |code, status| AwsError::sender(code, status, message.clone()).with_field("Type", "User");
+        let service = |code, status| AwsError::receiver(code, status, message.clone()).with_field("Type", "Service");
+        match error {
+            LambdaError::FunctionNotFound { .. } | LambdaError::NotReachable { .. } => {
+                user("ResourceNotFoundException", 404)
+            }
+            // AWS sends no Type with these two: they come from the layer in front of Lambda.
+            LambdaError::AccessDenied { .. } => AwsError::sender("AccessDeniedException", 403, message),
+            LambdaError::Validation(_) => AwsError::sender("ValidationException", 400, message),
+            LambdaError::FunctionExists { .. }
+            | LambdaError::NotActive { .. }
+            | LambdaError::UpdateInProgress { .. } => user("ResourceConflictException", 409),
+            LambdaError::RevisionMismatch => user("PreconditionFailedException", 412),
+            LambdaError::Parameter(_) => user("InvalidParameterValueException", 400),
+            LambdaError::CodeStorageExceeded => user("CodeStorageExceededException", 400),
+            // The API pages call it RequestTooLargeException; the service answers with this code.
+            LambdaError::ZipTooLarge { .. } | LambdaError::PayloadTooLarge | LambdaError::EventTooLarge { .. } => {
+                user("RequestEntityTooLargeException", 413)
+            }
+            LambdaError::PayloadNotJson { .. }
+            | LambdaError::ClientContextInvalid
+            | LambdaError::ClientContextTooLong => user("InvalidRequestContentException", 400),
+            LambdaError::Throttled(reason) => {
+                user("TooManyRequestsException", 429).with_field("Reason", reason.as_str())
+            }
+            LambdaError::RuntimeUnavailable(_) => service("InvalidRuntimeException", 502),
+            LambdaError::Sandbox(ref cause) => {
+                tracing::error!(cause, "no execution environment could be started");
+                service("ServiceException", 500)
+            }
+            LambdaError::ShuttingDown => service("ServiceUnavailableException", 503),
+            LambdaError::Common(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gust_types::{Doc, Fault};
+
+    #[track_caller]
+    fn check(error: impl Into<LambdaError>, code: &str, status: u16, text: &str) {
+        let error: AwsError = error.into().into();
+        assert_eq!((error.code.as_ref(), error.status, error.message.as_str()), (code, status, text));
+        assert_eq!(error.fault, if status < 500 { Fault::Sender } else { Fault::Receiver });
+    }
+
+    #[test]
+    fn errors_read_as_aws_words_them() {
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:a".to_owned();
+        check(
+            LambdaError::FunctionNotFound { arn: arn.clone() },
+            "ResourceNotFoundException",
+            404,
+            "Function not found: arn:aws:lambda:us-east-1:000000000000:function:a",
+        );
+        check(
+            LambdaError::FunctionExists { name: "a".into() },
+            "ResourceConflictException",
+            409,
+            "Function already exist: a",
+        );
+        check(
+            ValidationError::TooGreat { member: "MemorySize", maximum: 10_240 },
+            "ValidationException",
+            400,
+            "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240",
+        );
+        check(
+            LambdaError::EventTooLarge { bytes: 1_048_577 },
+            "RequestEntityTooLargeException",
+            413,
+            "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)",
+        );
+        check(
+            ParameterError::UnzippedTooLarge,
+            "InvalidParameterValueException",
+            400,
+            "Unzipped size must be smaller than 262144000 bytes",
+        );
+        check(
+            LambdaError::ZipTooLarge { operation: "CreateFunction" },
+            "RequestEntityTooLargeException",
+            413,
+            "Request must be smaller than 70167211 bytes for the CreateFunction operation",
+        );
+        check(LambdaError::ShuttingDown, "ServiceUnavailableException", 503, "gust is shutting down.");
+    }
+
+    #[test]
+    fn a_throttle_says_why() {
+        let error: AwsError =
+            LambdaError::from(InvokeError::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded)).into();
+        assert_eq!(
+            (error.code.as_ref(), error.status, error.message.as_str()),
+            ("TooManyRequestsException", 429, "Rate Exceeded.")
+        );
+        let reason = Doc::String("ConcurrentInvocationLimitExceeded".to_owned());
+        assert_eq!(error.fields, [("Type", Doc::String("User".to_owned())), ("Reason", reason)]);
+    }
+}

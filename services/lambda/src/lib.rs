@@ -1,0 +1,124 @@
+//! AWS Lambda's interface: functions, their code, and their invocation. What runs them is a port
+//! ([`gust_kit::ports::Invoker`]).
+
+mod catalog;
+mod code;
+mod error;
+mod keys;
+mod lifecycle;
+pub mod limits;
+mod link;
+mod model;
+mod op;
+mod output;
+mod package;
+mod rules;
+mod task;
+
+pub use catalog::Catalog;
+pub use code::{CodeStore, Durability};
+pub use error::{LambdaError, ParameterError, ValidationError};
+pub use link::LINK_PATH;
+
+use bytes::Bytes;
+use gust_kit::ports::Invoker;
+use gust_kit::{Op, Platform, Service};
+use gust_store::Tx;
+use gust_types::Ids;
+use gust_wire::ServiceModel;
+use link::{LinkSigner, SECRET_BYTES};
+use std::sync::Arc;
+
+/// Types, operations, errors and tables, from `api.json`.
+pub mod api {
+    #![allow(missing_docs, non_upper_case_globals, clippy::all)]
+    include!(concat!(env!("OUT_DIR"), "/api.rs"));
+}
+
+/// What a gust may set about Lambda.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The architecture of programs that this machine runs: `x86_64` or `arm64`.
+    pub machine: &'static str,
+    /// Concurrent executions of an account in a region, as GetAccountSettings shows them.
+    pub concurrent_executions: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            machine: if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" },
+            concurrent_executions: limits::CONCURRENT_EXECUTIONS_DEFAULT,
+        }
+    }
+}
+
+/// The service.
+pub struct Lambda {
+    platform: Platform,
+    catalog: Arc<Catalog>,
+    invoker: Arc<dyn Invoker>,
+    links: LinkSigner,
+    settings: Settings,
+}
+
+impl Lambda {
+    /// The service over the functions of `catalog`, run by `invoker`. Makes the key for links at the first
+    /// start. Run [`Lambda::work`] beside it: without it no function becomes Active.
+    ///
+    /// Errors: the store's.
+    pub async fn open(
+        platform: Platform,
+        catalog: Arc<Catalog>,
+        invoker: Arc<dyn Invoker>,
+        settings: Settings,
+    ) -> Result<Arc<Lambda>, LambdaError> {
+        let links = LinkSigner::new(link_secret(&platform).await?);
+        Ok(Arc::new(Lambda { platform, catalog, invoker, links, settings }))
+    }
+
+    /// Its functions.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The zip that a link of `Code.Location` leads to, for requests whose path begins with [`LINK_PATH`].
+    ///
+    /// `None` if the link is not good, has expired, or its package is gone.
+    pub async fn download(&self, path_and_query: &str) -> Option<Bytes> {
+        let sha256 = self.links.check(path_and_query, self.platform.now_ms())?;
+        match self.catalog.code().zip(sha256).await {
+            Ok(zip) => zip,
+            Err(error) => {
+                tracing::error!(cause = %error, package = sha256, "a package could not be read");
+                None
+            }
+        }
+    }
+}
+
+impl Service for Lambda {
+    const MODEL: &'static ServiceModel = &api::MODEL;
+    const OPERATIONS: &'static [Op<Lambda>] = op::OPERATIONS;
+
+    fn platform(&self) -> &Platform {
+        &self.platform
+    }
+}
+
+async fn link_secret(platform: &Platform) -> Result<[u8; SECRET_BYTES], LambdaError> {
+    let mut fresh = [0u8; SECRET_BYTES];
+    Ids::fill(&*platform.ids, &mut fresh);
+    let kept = move |tx: &mut dyn Tx| -> Result<[u8; SECRET_BYTES], LambdaError> {
+        let key = keys::link_secret();
+        if let Some(secret) = tx.get(&key)?.and_then(|bytes| bytes.as_ref().try_into().ok()) {
+            return Ok(secret);
+        }
+        tx.put(key, Bytes::copy_from_slice(&fresh))?;
+        Ok(fresh)
+    };
+    Ok(platform.store.transact(kept).await?.value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,378 @@
+//! How functions change: one transaction for each change, and a worker that settles what it left open.
+//!
+//! ```text
+//! CreateFunction -> Pending ------------> Active (Successful)      the worker found the package on disk
+//! Update*        -> Active (InProgress) -> Active (Successful)     likewise
+//!                                       \-> Failed                 the package is lost
+//! ```
+//! The change writes a note that the function is pending; the worker removes it together with the new state.
+//! After a crash it finds the note again. Packages that nobody uses any more are removed by the worker too: a
+//! change only names candidates, and the start looks at everything on disk.
+
+use crate::Lambda;
+use crate::code::Hold;
+use crate::error::LambdaError;
+use crate::keys;
+use crate::limits;
+use crate::model::{FunctionId, FunctionRecord, LastUpdate, Package, State, Usage};
+use crate::task::to_the_end;
+use gust_store::{Order, Range, StoreError, Tx};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Woken with every change that the worker has to look at.
+pub const TOPIC: &str = "lambda/functions";
+
+/// The record of a transaction that has to have one.
+pub fn stored(tx: &mut dyn Tx, id: &FunctionId) -> Result<FunctionRecord, LambdaError> {
+    match tx.get(&keys::function(id))? {
+        Some(bytes) => Ok(keys::decode(&bytes)?),
+        None => Err(LambdaError::FunctionNotFound { arn: id.arn() }),
+    }
+}
+
+fn put_usage(tx: &mut dyn Tx, id: &FunctionId, change: impl Fn(&mut Usage)) -> Result<Usage, StoreError> {
+    let key = keys::usage(&id.account, &id.region);
+    let mut usage = tx.get(&key)?.map_or(Ok(Usage::default()), |bytes| keys::decode(&bytes))?;
+    change(&mut usage);
+    tx.put(key, keys::encode(&usage))?;
+    Ok(usage)
+}
+
+/// Refuses a change while another one, or the creation, is not through.
+fn check_settled(record: &FunctionRecord, id: &FunctionId) -> Result<(), LambdaError> {
+    match (&record.state, &record.last_update) {
+        (State::Pending, _) => Err(LambdaError::NotActive { state: record.state.as_str() }),
+        (_, LastUpdate::InProgress) => Err(LambdaError::UpdateInProgress { arn: id.arn() }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a change that was meant for another revision.
+pub fn check_revision(record: &FunctionRecord, revision_id: Option<&str>) -> Result<(), LambdaError> {
+    match revision_id {
+        // An empty text asks for nothing.
+        Some(revision_id) if !revision_id.is_empty() && revision_id != record.revision_id => {
+            Err(LambdaError::RevisionMismatch)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Changes.
+impl Lambda {
+    /// Stores a new function whose package is held.
+    pub async fn insert(
+        self: &Arc<Self>,
+        id: FunctionId,
+        record: FunctionRecord,
+        hold: Hold,
+    ) -> Result<(), LambdaError> {
+        let this = self.clone();
+        to_the_end(async move { this.insert_now(&id, record, hold).await }).await
+    }
+
+    async fn insert_now(&self, id: &FunctionId, record: FunctionRecord, hold: Hold) -> Result<(), LambdaError> {
+        let inserted = {
+            let (id, bytes, package) = (id.clone(), keys::encode(&record), record.package);
+            move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
+                let key = keys::function(&id);
+                if tx.get(&key)?.is_some() {
+                    return Err(LambdaError::FunctionExists { name: id.name.to_string() });
+                }
+                let usage = put_usage(tx, &id, |usage| {
+                    usage.functions += 1;
+                    usage.code_bytes += package.zip_bytes;
+                })?;
+                if usage.code_bytes > limits::CODE_STORAGE_BYTES_MAX {
+                    return Err(LambdaError::CodeStorageExceeded);
+                }
+                tx.put(key, bytes.clone())?;
+                tx.put(keys::pending(&id), Default::default())?;
+                tx.put(keys::package_user(&package.sha256, &id), Default::default())?;
+                tx.wake(TOPIC);
+                Ok(())
+            }
+        };
+        let outcome = self.platform.store.transact(inserted).await;
+        drop(hold);
+        self.catalog.invalidate(id);
+        outcome.map(|_| ())
+    }
+
+    /// Changes code or configuration: `change` turns the stored record into the new one (without effects, it
+    /// may run several times). A new package has to be held. Returns the record as it was committed.
+    pub async fn change(
+        self: &Arc<Self>,
+        id: FunctionId,
+        revision_id: Option<String>,
+        hold: Option<Hold>,
+        change: impl Fn(&mut FunctionRecord) -> Result<(), LambdaError> + Send + Sync + 'static,
+    ) -> Result<FunctionRecord, LambdaError> {
+        let this = self.clone();
+        to_the_end(async move {
+            let outcome = this.change_now(&id, revision_id, change).await;
+            drop(hold);
+            outcome
+        })
+        .await
+    }
+
+    async fn change_now(
+        &self,
+        id: &FunctionId,
+        revision_id: Option<String>,
+        change: impl Fn(&mut FunctionRecord) -> Result<(), LambdaError> + Send + Sync + 'static,
+    ) -> Result<FunctionRecord, LambdaError> {
+        self.catalog.wait_until_settled(id).await?;
+        let (new_revision, new_deployment, now_ms) =
+            (self.platform.uuid(), self.platform.uuid(), self.platform.now_ms());
+        let changed = {
+            let id = id.clone();
+            move |tx: &mut dyn Tx| -> Result<(FunctionRecord, Package), LambdaError> {
+                let mut record = stored(tx, &id)?;
+                check_revision(&record, revision_id.as_deref())?;
+                check_settled(&record, &id)?;
+                let before = record.package.clone();
+                change(&mut record)?;
+                record.revision_id.clone_from(&new_revision);
+                record.deployment_id.clone_from(&new_deployment);
+                record.modified_at_ms = now_ms;
+                record.last_update = LastUpdate::InProgress;
+                replace_package(tx, &id, &before, &record.package)?;
+                tx.put(keys::function(&id), keys::encode(&record))?;
+                tx.put(keys::pending(&id), Default::default())?;
+                tx.wake(TOPIC);
+                Ok((record, before))
+            }
+        };
+        let outcome = self.platform.store.transact(changed).await;
+        // A failed commit may still have happened (a full disk, a shutdown): better to forget once too often.
+        self.catalog.invalidate(id);
+        let (record, before) = outcome?.value;
+        self.invoker.retire(&id.account, &id.region, &id.name, Some(&record.deployment_id));
+        if before.sha256 != record.package.sha256 {
+            self.catalog.code().name_candidate(&before.sha256);
+        }
+        Ok(record)
+    }
+
+    /// Removes a function.
+    pub async fn remove(self: &Arc<Self>, id: FunctionId) -> Result<(), LambdaError> {
+        let this = self.clone();
+        to_the_end(async move { this.remove_now(&id).await }).await
+    }
+
+    async fn remove_now(&self, id: &FunctionId) -> Result<(), LambdaError> {
+        let removed = {
+            let id = id.clone();
+            move |tx: &mut dyn Tx| -> Result<Package, LambdaError> {
+                let record = stored(tx, &id)?;
+                put_usage(tx, &id, |usage| {
+                    usage.functions = usage.functions.saturating_sub(1);
+                    usage.code_bytes = usage.code_bytes.saturating_sub(record.package.zip_bytes);
+                })?;
+                tx.delete(keys::function(&id))?;
+                tx.delete(keys::pending(&id))?;
+                tx.delete(keys::package_user(&record.package.sha256, &id))?;
+                Ok(record.package)
+            }
+        };
+        let outcome = self.platform.store.transact(removed).await;
+        self.catalog.invalidate(id);
+        let package = outcome?.value;
+        self.invoker.retire(&id.account, &id.region, &id.name, None);
+        self.catalog.code().name_candidate(&package.sha256);
+        Ok(())
+    }
+}
+
+fn replace_package(tx: &mut dyn Tx, id: &FunctionId, before: &Package, after: &Package) -> Result<(), LambdaError> {
+    if before == after {
+        return Ok(());
+    }
+    let usage = put_usage(tx, id, |usage| {
+        usage.code_bytes = usage.code_bytes.saturating_sub(before.zip_bytes) + after.zip_bytes;
+    })?;
+    if usage.code_bytes > limits::CODE_STORAGE_BYTES_MAX && after.zip_bytes > before.zip_bytes {
+        return Err(LambdaError::CodeStorageExceeded);
+    }
+    tx.delete(keys::package_user(&before.sha256, id))?;
+    tx.put(keys::package_user(&after.sha256, id), Default::default())?;
+    Ok(())
+}
+
+/// The worker.
+impl Lambda {
+    /// Settles functions and removes packages, for as long as gust runs. Everything it does can be cut off
+    /// at any moment: the next start goes on.
+    pub async fn work(self: Arc<Self>) {
+        let mut changes = self.platform.store.subscribe(TOPIC);
+        let mut looked_at_disk = false;
+        loop {
+            let outcome = async {
+                if !looked_at_disk {
+                    self.name_all_candidates().await?;
+                    looked_at_disk = true;
+                }
+                while self.settle_pending().await? > 0 {}
+                self.collect().await
+            };
+            let pause_ms = match outcome.await {
+                Ok(0) => None,
+                Ok(_) => Some(limits::COLLECT_RETRY_MS),
+                Err(error) => {
+                    tracing::error!(cause = %error, "functions could not be settled; trying again");
+                    Some(limits::SETTLE_RETRY_MS)
+                }
+            };
+            let paused = async {
+                match pause_ms {
+                    None => std::future::pending().await,
+                    // A package that an environment still reads, or a failure: neither wakes anybody.
+                    Some(pause_ms) => tokio::time::sleep(Duration::from_millis(pause_ms)).await,
+                }
+            };
+            tokio::select! {
+                () = changes.woken() => {}
+                () = self.catalog.code().candidate_named() => {}
+                () = paused => {}
+            }
+        }
+    }
+
+    /// Settles functions that are being created or updated; returns how many it looked at. One that cannot
+    /// be settled because the machine fails is an error and stays pending.
+    pub async fn settle_pending(&self) -> Result<usize, LambdaError> {
+        let prefix = keys::all_pending();
+        let pairs = self
+            .platform
+            .store
+            .read(move |snapshot| snapshot.range(&Range::prefix(&prefix), Order::Ascending, limits::SETTLE_BATCH))
+            .await?;
+        let ids: Vec<FunctionId> = pairs.iter().filter_map(|(key, _)| keys::function_id(key)).collect();
+        let mut failure = None;
+        for id in &ids {
+            // One function that cannot be settled must not hold up the others.
+            if let Err(error) = self.settle(id).await {
+                failure.get_or_insert(error);
+            }
+        }
+        failure.map_or(Ok(ids.len()), Err)
+    }
+
+    async fn settle(&self, id: &FunctionId) -> Result<(), LambdaError> {
+        let seen = self.catalog.read(id).await?;
+        let lost = match &seen {
+            Some(record) => self.is_lost(&record.package).await?,
+            None => false,
+        };
+        let (deployment_id, new_revision) = (seen.map(|record| record.deployment_id), self.platform.uuid());
+        let settled = {
+            let id = id.clone();
+            move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
+                let record =
+                    tx.get(&keys::function(&id))?.map(|bytes| keys::decode::<FunctionRecord>(&bytes)).transpose()?;
+                if record.as_ref().map(|record| &record.deployment_id) != deployment_id.as_ref() {
+                    // It has changed meanwhile, and the note is about that change now.
+                    return Ok(());
+                }
+                if let Some(mut record) = record {
+                    record.settle(lost);
+                    record.revision_id.clone_from(&new_revision);
+                    tx.put(keys::function(&id), keys::encode(&record))?;
+                }
+                tx.delete(keys::pending(&id))?;
+                Ok(())
+            }
+        };
+        self.platform.store.transact(settled).await?;
+        // What runs is the same as before, unless it was not allowed to run.
+        if lost {
+            self.catalog.invalidate(id);
+        }
+        self.catalog.announce_settled();
+        Ok(())
+    }
+
+    /// Makes sure that a package is unpacked; says whether it cannot be because its zip is gone or damaged.
+    async fn is_lost(&self, package: &Package) -> Result<bool, LambdaError> {
+        let code = self.catalog.code();
+        match code.restore(package).await {
+            Ok(()) => Ok(false),
+            Err(LambdaError::Parameter(_)) => {
+                tracing::error!(package = package.sha256, "a function's package is damaged");
+                Ok(true)
+            }
+            Err(_) if code.zip(&package.sha256).await?.is_none() => {
+                tracing::error!(package = package.sha256, "a function's package is gone");
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn name_all_candidates(&self) -> Result<(), LambdaError> {
+        let code = self.catalog.code();
+        code.stored().await?.iter().for_each(|sha256| code.name_candidate(sha256));
+        Ok(())
+    }
+
+    /// Removes candidates that nobody uses; returns how many have to be looked at again.
+    pub async fn collect(&self) -> Result<usize, LambdaError> {
+        let code = self.catalog.code();
+        let mut left = 0;
+        for sha256 in code.candidates() {
+            if !self.collect_one(&sha256).await? {
+                left += 1;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whether the package needs no further look: it is gone, or a function uses it.
+    async fn collect_one(&self, sha256: &str) -> Result<bool, LambdaError> {
+        let code = self.catalog.code();
+        let Some(removal) = code.claim_removal(sha256) else { return Ok(false) };
+        // Struck off before the look, so that whoever names it during the look is heard.
+        code.forget_candidate(sha256);
+        let users = keys::users_of(sha256);
+        let read =
+            self.platform.store.read(move |snapshot| snapshot.range(&Range::prefix(&users), Order::Ascending, 1));
+        let outcome: Result<bool, LambdaError> = async {
+            if !read.await?.is_empty() {
+                return Ok(true);
+            }
+            if self.catalog.is_in_use(sha256) {
+                return Ok(false);
+            }
+            removal.carry_out().await?;
+            Ok(true)
+        }
+        .await;
+        if !matches!(outcome, Ok(true)) {
+            code.keep_candidate(sha256);
+        }
+        outcome
+    }
+}
+
+impl FunctionRecord {
+    fn settle(&mut self, lost: bool) {
+        const REASON: &str = "The function's code is no longer intact in gust's data folder. Upload it again.";
+        match (lost, &self.state) {
+            (false, _) => {
+                self.state = State::Active;
+                self.last_update = LastUpdate::Successful;
+            }
+            (true, State::Pending) => {
+                self.state = State::Failed { reason: REASON.to_owned() };
+                self.last_update = LastUpdate::None;
+            }
+            (true, _) => {
+                self.state = State::Failed { reason: REASON.to_owned() };
+                self.last_update = LastUpdate::Failed { reason: REASON.to_owned() };
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Runs a function and waits, or accepts an event that will be run.
+//!
+//! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+//! Deviations: a function that is just being created is waited for, for at most two seconds; tenants and durable
+//! executions are refused.
+//! Errors: ResourceNotFoundException, ResourceConflictException, InvalidRequestContentException,
+//! RequestEntityTooLargeException, TooManyRequestsException, InvalidParameterValueException, InvalidRuntimeException.
+
+use crate::api::{InvocationRequest, InvocationResponse, InvocationType, Invoke, LogType};
+use crate::error::LambdaError;
+use crate::rules::name::{self, FunctionReference};
+use crate::rules::payload::{self, Mode};
+use crate::rules::unsupported;
+use crate::{Lambda, limits};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use gust_kit::ports::{AsyncEvent, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
+use gust_kit::{Cx, Operation};
+
+impl Operation for Invoke {
+    type Service = Lambda;
+    type Error = LambdaError;
+
+    async fn run(cx: &Cx<Lambda>, input: InvocationRequest) -> Result<InvocationResponse, LambdaError> {
+        unsupported::check_invoke(&input)?;
+        let reference = name::resolve(&input.function_name, input.qualifier.as_deref(), &cx.call, "InvokeFunction")?;
+        let mode = match input.invocation_type {
+            Some(InvocationType::Event) => Mode::Event,
+            _ => Mode::Synchronous,
+        };
+        let client_context = input.client_context.as_deref().map(payload::client_context).transpose()?;
+        let payload = payload::check(input.payload, mode)?;
+        match input.invocation_type {
+            Some(InvocationType::Event) => {
+                accept(cx, reference, payload, client_context).await?;
+                Ok(InvocationResponse { status_code: Some(202), ..Default::default() })
+            }
+            Some(InvocationType::DryRun) => {
+                cx.service.catalog.find(&reference.id, reference.qualifier.as_ref()).await?;
+                Ok(InvocationResponse { status_code: Some(204), ..Default::default() })
+            }
+            _ => {
+                let tail = if input.log_type == Some(LogType::Tail) { LogTail::Wanted } else { LogTail::Omitted };
+                let outcome = run_now(cx, reference, payload, client_context, tail).await?;
+                Ok(answer(outcome, tail))
+            }
+        }
+    }
+}
+
+async fn run_now(
+    cx: &Cx<Lambda>,
+    reference: FunctionReference,
+    payload: Bytes,
+    client_context: Option<String>,
+    tail: LogTail,
+) -> Result<InvokeOutcome, LambdaError> {
+    let FunctionReference { id, qualifier } = reference;
+    let function = cx.service.catalog.find(&id, qualifier.as_ref()).await?;
+    let request = InvokeRequest {
+        function,
+        invoked_arn: id.qualified_arn(qualifier.as_ref()),
+        request_id: cx.call.request_id.clone(),
+        payload,
+        client_context,
+        trace_header: None,
+        tail,
+    };
+    Ok(cx.service.invoker.invoke(request).await?)
+}
+
+fn answer(outcome: InvokeOutcome, tail: LogTail) -> InvocationResponse {
+    let log = &outcome.log_tail;
+    let last = &log[log.len().saturating_sub(limits::LOG_TAIL_BYTES_MAX)..];
+    InvocationResponse {
+        status_code: Some(200),
+        function_error: outcome.failure.map(|InvokeFailure::Unhandled| "Unhandled".to_owned()),
+        log_result: (tail == LogTail::Wanted).then(|| STANDARD.encode(last)),
+        payload: Some(outcome.payload),
+        executed_version: Some(outcome.executed_version),
+        ..Default::default()
+    }
+}
+
+/// Writes an event's record; once this returns, the event outlives anything that happens to this machine
+/// short of the loss of its disk.
+pub async fn accept(
+    cx: &Cx<Lambda>,
+    reference: FunctionReference,
+    payload: Bytes,
+    client_context: Option<String>,
+) -> Result<(), LambdaError> {
+    let FunctionReference { id, qualifier } = reference;
+    cx.service.catalog.find(&id, qualifier.as_ref()).await?;
+    let event = AsyncEvent {
+        request_id: cx.call.request_id.as_str().to_owned(),
+        account: id.account.as_str().to_owned(),
+        region: id.region.as_str().to_owned(),
+        function: id.name.to_string(),
+        qualifier: qualifier.as_ref().map(ToString::to_string),
+        invoked_arn: id.qualified_arn(qualifier.as_ref()),
+        client_context,
+        trace_header: None,
+        accepted_at_ms: cx.now_ms(),
+        payload,
+    };
+    let invoker = cx.service.invoker.clone();
+    cx.store().transact(move |tx| invoker.enqueue(tx, &event).map_err(LambdaError::from)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Bed, function_id};
+    use gust_kit::ports::{InvokeError, ThrottleReason};
+
+    fn request(name: &str) -> InvocationRequest {
+        InvocationRequest {
+            function_name: name.into(),
+            payload: Some(Bytes::from_static(b"{\"a\":1}")),
+            ..Default::default()
+        }
+    }
+
+    fn of(kind: InvocationType) -> InvocationRequest {
+        InvocationRequest { invocation_type: Some(kind), ..request("a") }
+    }
+
+    #[tokio::test]
+    async fn the_function_sees_what_the_caller_sent() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let mut input = request("a");
+        input.qualifier = Some("$LATEST".into());
+        input.client_context = Some(STANDARD.encode("{\"custom\":{\"k\":\"v\"}}"));
+        let answer = bed.run::<Invoke>(input).await.unwrap();
+        assert_eq!((answer.status_code, answer.function_error, answer.log_result), (Some(200), None, None));
+        assert_eq!(answer.payload.unwrap().as_ref(), b"{\"a\":1}");
+        assert_eq!(answer.executed_version.as_deref(), Some("$LATEST"));
+        let seen = bed.invoker.invoked().remove(0);
+        assert_eq!(seen.request_id, bed.call.request_id);
+        assert_eq!(seen.invoked_arn, "arn:aws:lambda:us-east-1:000000000000:function:a:$LATEST");
+        assert_eq!(seen.client_context.as_deref(), Some("{\"custom\":{\"k\":\"v\"}}"));
+        assert_eq!((seen.function.handler.as_str(), seen.tail), ("app.handler", LogTail::Omitted));
+    }
+
+    #[tokio::test]
+    async fn no_payload_is_an_empty_object() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let answer = bed.run::<Invoke>(InvocationRequest { payload: None, ..request("a") }).await.unwrap();
+        assert_eq!(answer.payload.unwrap().as_ref(), b"{}");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_an_answer_and_the_log_tail_is_the_last_4_kib() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let log_tail = Bytes::from(format!("{}{}", "x".repeat(10), "y".repeat(4_096)));
+        bed.invoker.answer_with(Ok(InvokeOutcome {
+            payload: Bytes::from_static(b"{\"errorType\":\"Sandbox.Timedout\"}"),
+            failure: Some(InvokeFailure::Unhandled),
+            log_tail,
+            executed_version: "$LATEST".into(),
+            duration_us: 1,
+            init_us: None,
+        }));
+        let answer =
+            bed.run::<Invoke>(InvocationRequest { log_type: Some(LogType::Tail), ..request("a") }).await.unwrap();
+        assert_eq!((answer.status_code, answer.function_error.as_deref()), (Some(200), Some("Unhandled")));
+        assert_eq!(bed.invoker.invoked().remove(0).tail, LogTail::Wanted);
+        assert_eq!(STANDARD.decode(answer.log_result.unwrap()).unwrap(), [b'y'; 4_096]);
+    }
+
+    #[tokio::test]
+    async fn a_throttle_is_429_with_its_reason() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        bed.invoker.answer_with(Err(InvokeError::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded)));
+        let error = bed.run::<Invoke>(request("a")).await.unwrap_err();
+        assert_eq!(
+            (error.code.as_ref(), error.status, error.message.as_str()),
+            ("TooManyRequestsException", 429, "Rate Exceeded.")
+        );
+        assert!(
+            error.fields.contains(&("Reason", gust_types::Doc::String("ConcurrentInvocationLimitExceeded".into())))
+        );
+        bed.invoker.answer_with(Err(InvokeError::RuntimeUnavailable("no python3.9 here".into())));
+        let error = bed.run::<Invoke>(request("a")).await.unwrap_err();
+        assert_eq!((error.code.as_ref(), error.message.as_str()), ("InvalidRuntimeException", "no python3.9 here"));
+    }
+
+    #[tokio::test]
+    async fn an_event_is_one_record() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let answer = bed.run::<Invoke>(of(InvocationType::Event)).await.unwrap();
+        assert_eq!(answer, InvocationResponse { status_code: Some(202), ..Default::default() });
+        let events = bed.queued().await;
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].request_id, bed.call.request_id.as_str());
+        assert_eq!((events[0].function.as_str(), events[0].qualifier.as_deref()), ("a", None));
+        assert_eq!(events[0].accepted_at_ms, bed.lambda.platform.now_ms());
+        assert!(bed.invoker.invoked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_only_looks() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let answer = bed.run::<Invoke>(of(InvocationType::DryRun)).await.unwrap();
+        assert_eq!(answer, InvocationResponse { status_code: Some(204), ..Default::default() });
+        assert!(bed.invoker.invoked().is_empty() && bed.queued().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_kind_refuses_what_cannot_run() {
+        let bed = Bed::new().await;
+        bed.create_pending("a").await;
+        for kind in [InvocationType::RequestResponse, InvocationType::Event, InvocationType::DryRun] {
+            let error = bed.run::<Invoke>(of(kind)).await.unwrap_err();
+            assert_eq!((error.code.as_ref(), error.status), ("ResourceConflictException", 409));
+            assert_eq!(
+                error.message,
+                "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+            );
+            let gone = InvocationRequest { function_name: "b".into(), ..of(kind) };
+            assert_eq!(bed.run::<Invoke>(gone).await.unwrap_err().code, "ResourceNotFoundException");
+            let bad = InvocationRequest { payload: Some(Bytes::from_static(b"{")), ..of(kind) };
+            assert_eq!(bed.run::<Invoke>(bad).await.unwrap_err().code, "InvalidRequestContentException");
+        }
+        assert!(bed.queued().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_deleted_function_is_not_run_from_memory() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        bed.run::<Invoke>(request("a")).await.unwrap();
+        bed.lambda.remove(function_id("a")).await.unwrap();
+        assert_eq!(bed.run::<Invoke>(request("a")).await.unwrap_err().status, 404);
+    }
+}

@@ -1,0 +1,115 @@
+//! Which runtimes a function may ask for.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html>. A runtime that AWS still runs
+//! for existing functions is usable here, deprecated or not, as long as gust has something to run it with.
+
+use crate::api::Runtime;
+use crate::error::ParameterError;
+
+/// Checks that gust runs `runtime`.
+///
+/// Errors: [`ParameterError::RuntimeRetired`] for what AWS has retired, [`ParameterError::Unsupported`] for
+/// what gust cannot run yet.
+pub fn check(runtime: Runtime) -> Result<(), ParameterError> {
+    let name = runtime.as_str();
+    match runtime {
+        Runtime::Python3_9
+        | Runtime::Python3_10
+        | Runtime::Python3_11
+        | Runtime::Python3_12
+        | Runtime::Python3_13
+        | Runtime::Python3_14
+        | Runtime::ProvidedAl2
+        | Runtime::ProvidedAl2023 => Ok(()),
+        _ if RETIRED.contains(&name) => Err(ParameterError::RuntimeRetired { runtime: name }),
+        _ => Err(ParameterError::Unsupported {
+            member: "Runtime",
+            reason: format!("{name} cannot be run yet; python3.9 to python3.14, provided.al2 and provided.al2023 can."),
+        }),
+    }
+}
+
+/// Runtimes for which AWS no longer creates or updates functions.
+const RETIRED: &[&str] = &[
+    "dotnet6",
+    "dotnetcore1.0",
+    "dotnetcore2.0",
+    "dotnetcore2.1",
+    "dotnetcore3.1",
+    "go1.x",
+    "java8",
+    "nodejs",
+    "nodejs10.x",
+    "nodejs12.x",
+    "nodejs14.x",
+    "nodejs4.3",
+    "nodejs4.3-edge",
+    "nodejs6.10",
+    "nodejs8.10",
+    "provided",
+    "python2.7",
+    "python3.6",
+    "python3.7",
+    "python3.8",
+    "ruby2.5",
+    "ruby2.7",
+];
+
+/// Whether the function brings its own program.
+pub fn is_custom(runtime: &str) -> bool {
+    runtime.starts_with("provided")
+}
+
+/// Checks the architecture against the machine's (`x86_64` or `arm64`). An interpreter runs what it is
+/// given on any machine, so that a managed runtime's architecture has no effect; a program does not.
+///
+/// Errors: [`ParameterError::Unsupported`] for a program of another architecture.
+pub fn check_architecture(architecture: &str, runtime: &str, machine: &str) -> Result<(), ParameterError> {
+    if architecture == machine || !is_custom(runtime) {
+        return Ok(());
+    }
+    let reason = format!("this machine runs {machine} programs, and the function's is one for {architecture}.");
+    Err(ParameterError::Unsupported { member: "Architectures", reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn python_and_custom_runtimes_run() {
+        for name in ["python3.9", "python3.12", "python3.14", "provided.al2", "provided.al2023"] {
+            assert_eq!(check(Runtime::parse(name).unwrap()), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn others_are_refused_by_name() {
+        for name in ["python2.7", "go1.x", "provided"] {
+            let error = check(Runtime::parse(name).unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("The runtime parameter of {name} is no longer supported")), "{error}");
+        }
+        for name in ["java21", "nodejs22.x", "ruby3.4", "dotnet8", "python3.15"] {
+            let error = check(Runtime::parse(name).unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("gust does not support Runtime: {name} cannot be run yet")), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_runtime_of_the_model_has_an_answer() {
+        for name in RETIRED {
+            assert!(Runtime::parse(name).is_some(), "{name} is not in the model");
+        }
+        for runtime in Runtime::ALL {
+            let _ = check(*runtime);
+        }
+    }
+
+    #[test]
+    fn programs_must_fit_the_machine() {
+        assert_eq!(check_architecture("arm64", "python3.12", "x86_64"), Ok(()));
+        assert_eq!(check_architecture("x86_64", "provided.al2023", "x86_64"), Ok(()));
+        let error = check_architecture("arm64", "provided.al2023", "x86_64").unwrap_err().to_string();
+        assert!(error.starts_with("gust does not support Architectures:"), "{error}");
+    }
+}
