@@ -1,0 +1,253 @@
+//! A gust under test: started on a free port with signatures checked, driven through the AWS API.
+
+use crate::http::{Answer, Connection};
+use base64::Engine;
+use gust_auth::{Head, Signer};
+use http::HeaderMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Longest that gust may take to answer after its start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest that a function may stay Pending or InProgress.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+const REGION: &str = "us-east-1";
+
+/// A running gust.
+pub struct Target {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    key: (String, String),
+}
+
+/// A function to be made.
+pub struct Function<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its runtime.
+    pub runtime: &'a str,
+    /// Its handler.
+    pub handler: &'a str,
+    /// Files of its package: name, bytes, mode.
+    pub files: &'a [(&'a str, &'a [u8], u32)],
+}
+
+impl Target {
+    /// Starts `binary` on the data folder `data` with verified signatures and waits until it serves.
+    pub fn start(binary: &Path, data: &Path, more: &[&str]) -> io::Result<Target> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut child = Command::new(binary)
+            .args(["up", "--auth", "strict", "--port", &port.to_string(), "--data"])
+            .arg(data)
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child
+            .stderr
+            .take()
+            .ok_or_else(|| io::Error::other("no standard error"))?;
+        let key = read_root_key(stderr, &data.join("bench-root-key"));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut target = Target {
+            child,
+            address,
+            key: Default::default(),
+        };
+        target.wait_until_healthy()?;
+        target.key = key
+            .recv_timeout(START_TIMEOUT)
+            .map_err(|_| io::Error::other("gust showed no root key"))?;
+        Ok(target)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_healthy(&mut self) -> io::Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < START_TIMEOUT {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!("gust ended with {status}")));
+            }
+            if is_healthy(self.address) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(io::Error::other("gust did not answer"))
+    }
+
+    /// A signed request, ready to be sent any number of times within 15 minutes.
+    pub fn signed(&self, method: &str, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> Vec<u8> {
+        let host = self.address.to_string();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().expect("the benchmark's own headers are valid"));
+        }
+        let head = Head {
+            method,
+            path,
+            query: "",
+            headers: &map,
+            host: &host,
+        };
+        let signer = Signer {
+            access_key_id: &self.key.0,
+            secret_access_key: &self.key.1,
+            session_token: None,
+            region: REGION,
+            service: "lambda",
+        };
+        let now_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n",
+            body.len()
+        )
+        .into_bytes();
+        for (name, value) in &signer.sign(&head, body, i64::try_from(now_ms).unwrap_or(i64::MAX)) {
+            request.extend_from_slice(name.as_str().as_bytes());
+            request.extend_from_slice(b": ");
+            request.extend_from_slice(value.as_bytes());
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        request
+    }
+
+    /// A signed invocation.
+    pub fn invocation(&self, function: &str, kind: &'static str, payload: &[u8]) -> Vec<u8> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        self.signed("POST", &path, &[("x-amz-invocation-type", kind)], payload)
+    }
+
+    /// Sends one request on a new connection.
+    pub fn send(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Answer> {
+        let request = self.signed(method, path, &[("content-type", "application/json")], body);
+        Connection::open(self.address)?.exchange(&request)
+    }
+
+    /// Makes a function and waits until it is active.
+    pub fn create(&self, function: &Function<'_>) -> io::Result<()> {
+        let body = serde_json::json!({
+            "FunctionName": function.name, "Runtime": function.runtime, "Handler": function.handler,
+            "Role": "arn:aws:iam::000000000000:role/bench", "MemorySize": 1769, "Timeout": 60,
+            "Code": {"ZipFile": base64::engine::general_purpose::STANDARD.encode(package(function.files)?)},
+        });
+        let answer = self.send("POST", "/2015-03-31/functions", body.to_string().as_bytes())?;
+        expect(&answer, 201)?;
+        self.settle(function.name)
+    }
+
+    /// Changes the function's environment, so that its next invocation is a cold one.
+    pub fn refresh(&self, function: &str, round: u32) -> io::Result<()> {
+        let body = serde_json::json!({"Environment": {"Variables": {"ROUND": round.to_string()}}});
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        expect(&self.send("PUT", &path, body.to_string().as_bytes())?, 200)?;
+        self.settle(function)
+    }
+
+    fn settle(&self, function: &str) -> io::Result<()> {
+        let begun = Instant::now();
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        while begun.elapsed() < SETTLE_TIMEOUT {
+            let answer = self.send("GET", &path, b"")?;
+            expect(&answer, 200)?;
+            let configuration: serde_json::Value = serde_json::from_slice(&answer.body)?;
+            if configuration["State"] == "Active" && configuration["LastUpdateStatus"] == "Successful" {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(io::Error::other("the function did not become active"))
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // A benchmark that failed must not leave a gust behind; the spawner cleans up after the kill.
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(15) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether something answers the health check at `address`.
+pub fn is_healthy(address: SocketAddr) -> bool {
+    let request = format!("GET /_gust/health HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    Connection::open(address)
+        .and_then(|mut connection| connection.exchange(request.as_bytes()))
+        .is_ok_and(|answer| answer.status == 200)
+}
+
+/// Fails unless `answer` has `status`.
+pub fn expect(answer: &Answer, status: u16) -> io::Result<()> {
+    if answer.status == status && answer.header("x-amz-function-error").is_none() {
+        return Ok(());
+    }
+    let body = String::from_utf8_lossy(&answer.body);
+    Err(io::Error::other(format!(
+        "{} instead of {status}: {body}",
+        answer.status
+    )))
+}
+
+/// A zip archive of `files`.
+fn package(files: &[(&str, &[u8], u32)]) -> io::Result<Vec<u8>> {
+    let mut archive = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    for (name, bytes, mode) in files {
+        let options = zip::write::SimpleFileOptions::default().unix_permissions(*mode);
+        archive.start_file(*name, options).map_err(io::Error::other)?;
+        archive.write_all(bytes)?;
+    }
+    Ok(archive.finish().map_err(io::Error::other)?.into_inner())
+}
+
+/// Reads the root key out of what gust prints at its first start, and goes on reading so that gust never blocks.
+/// A later start on the same folder shows no key: it is kept in `memo`.
+fn read_root_key(stderr: std::process::ChildStderr, memo: &Path) -> std::sync::mpsc::Receiver<(String, String)> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let memo = memo.to_path_buf();
+    if let Ok(text) = std::fs::read_to_string(&memo)
+        && let Some((id, secret)) = text.split_once(' ')
+    {
+        let _ = sender.send((id.to_owned(), secret.to_owned()));
+    }
+    std::thread::spawn(move || {
+        let (mut id, mut secret) = (None, None);
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            for word in line.split(|c: char| c.is_whitespace() || "='\"".contains(c)) {
+                if word.len() == 20 && word.starts_with("AKIA") {
+                    id = Some(word.to_owned());
+                } else if word.len() == 40 && !word.contains("://") && id.is_some() {
+                    secret = Some(word.to_owned());
+                }
+            }
+            if let (Some(id), Some(secret)) = (&id, secret.take()) {
+                let _ = std::fs::write(&memo, format!("{id} {secret}"));
+                let _ = sender.send((id.clone(), secret));
+            }
+        }
+    });
+    receiver
+}

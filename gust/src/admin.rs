@@ -1,0 +1,197 @@
+//! gust's own routes: health, reset, links to code; and the world that they are about.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::folder::Folder;
+use crate::interpreters::DeferredLauncher;
+use crate::world::{Surroundings, World};
+use crate::{machine, sdk};
+use async_trait::async_trait;
+use bytes::Bytes;
+use gust_gateway::{AdminHandlers, ResetError, Serving};
+use gust_sandbox::{Capabilities, Choice, choose};
+use serde_json::{Map, Value, json};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// How long requests in flight may take when the world under them is replaced.
+const RESET_DRAIN: Duration = Duration::from_secs(10);
+
+/// The running gust, as its own routes see it.
+pub struct Node {
+    config: Arc<Config>,
+    folder: Folder,
+    listener: TcpListener,
+    launcher: Arc<DeferredLauncher>,
+    capabilities: Capabilities,
+    sdk: OnceLock<sdk::Watch>,
+    surroundings: OnceLock<Surroundings>,
+    current: RwLock<Option<Arc<World>>>,
+    serving: Mutex<Option<Serving>>,
+    /// One reset at a time; counts them.
+    resets: AsyncMutex<u64>,
+    begun: Instant,
+}
+
+impl Node {
+    /// A node that has no world yet.
+    pub fn new(
+        config: Arc<Config>,
+        folder: Folder,
+        listener: TcpListener,
+        launcher: Arc<DeferredLauncher>,
+        capabilities: Capabilities,
+    ) -> Arc<Node> {
+        Arc::new(Node {
+            config,
+            folder,
+            listener,
+            launcher,
+            capabilities,
+            sdk: OnceLock::new(),
+            surroundings: OnceLock::new(),
+            current: RwLock::new(None),
+            serving: Mutex::new(None),
+            resets: AsyncMutex::new(0),
+            begun: Instant::now(),
+        })
+    }
+
+    /// Opens the first world and serves it. `sdk` is where the SDK's state can be read.
+    pub async fn start(self: &Arc<Node>, sdk: sdk::Watch) -> Result<(), Failure> {
+        let surroundings = Surroundings {
+            config: self.config.clone(),
+            launcher: self.launcher.clone(),
+            sdk: Arc::new(crate::endpoint::PythonSdk::new(sdk.clone())),
+            admin: Arc::new(Routes(Arc::downgrade(self))),
+        };
+        let world = Arc::new(World::open(self.folder.path(), &surroundings).await?);
+        // Both are set here and nowhere else.
+        let _ = (self.sdk.set(sdk), self.surroundings.set(surroundings));
+        self.replace(world).await
+    }
+
+    /// The world that is served.
+    pub fn world(&self) -> Option<Arc<World>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Stops accepting; requests in flight have until `deadline`. Returns how many connections were cut.
+    pub async fn stop_serving(&self, deadline: Duration) -> usize {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match serving {
+            Some(serving) => serving.stop(deadline).await,
+            None => 0,
+        }
+    }
+
+    /// Serves `world` in place of what was served; what was served finishes in the background.
+    async fn replace(&self, world: Arc<World>) -> Result<(), Failure> {
+        let listener = self.listener.try_clone().map_err(|cause| Failure::new(format!("cannot share the socket: {cause}")))?;
+        let previous = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(previous) = previous {
+            tokio::spawn(previous.stop(RESET_DRAIN));
+        }
+        let serving = world.serve(listener)?;
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(world);
+        Ok(())
+    }
+
+    async fn reset(&self) -> Result<(), ResetError> {
+        if !self.config.is_ephemeral() {
+            return Err(ResetError::NotEphemeral);
+        }
+        let mut resets = self.resets.lock().await;
+        *resets += 1;
+        let folder = self.folder.part(&format!("after-reset-{resets}"));
+        let failed = |cause: String| ResetError::Failed(cause);
+        std::fs::create_dir_all(&folder).map_err(|cause| failed(cause.to_string()))?;
+        let surroundings = self.surroundings.get().ok_or_else(|| failed("gust is still starting".to_owned()))?;
+        let world = World::open(&folder, surroundings).await.map_err(|cause| failed(cause.message))?;
+        let old = self.world();
+        self.replace(Arc::new(world)).await.map_err(|cause| failed(cause.message))?;
+        if let Some(old) = old {
+            old.close(Duration::ZERO).await;
+        }
+        Ok(())
+    }
+
+    fn health(&self) -> Value {
+        let world = self.world();
+        let services: Map<String, Value> = world
+            .iter()
+            .flat_map(|world| world.services())
+            .map(|service| ((*service).to_owned(), Value::from("running")))
+            .collect();
+        let snapshot = world.map(|world| world.engine().snapshot());
+        let queued = snapshot.as_ref().and_then(|snapshot| snapshot.queue.as_ref()).map_or(0, |queue| queue.loaded);
+        json!({
+            "status": "ok",
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "uptime_ms": u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "account": self.config.account.as_str(),
+            "region": self.config.region.as_str(),
+            "ephemeral": self.config.is_ephemeral(),
+            "mode": format!("{:?}", self.capabilities.mode),
+            "guarantees": machine::guarantees_json(&self.capabilities.guarantees),
+            "services": services,
+            "sdk": {"python": self.sdk.get().map_or(Value::Null, |sdk| sdk.borrow().to_json())},
+            "runtimes": self.runtimes(),
+            "invocations": {
+                "running": snapshot.as_ref().map_or(0, |snapshot| snapshot.in_flight),
+                "queued": queued,
+            },
+            "environments": {
+                "idle": snapshot.iter().flat_map(|snapshot| &snapshot.functions).map(|function| function.idle).sum::<usize>(),
+                "frozen": snapshot.iter().flat_map(|snapshot| &snapshot.functions).map(|function| function.frozen).sum::<usize>(),
+            },
+        })
+    }
+
+    /// What would run each Python runtime; null while the search goes on.
+    fn runtimes(&self) -> Value {
+        let Some(interpreters) = self.launcher.interpreters_now() else { return Value::Null };
+        let fit = |name: &str| match choose(&interpreters, name, self.config.strict_runtimes) {
+            Choice::Exact(_) => "exact",
+            Choice::Nearest(_) => "nearest",
+            Choice::Missing => "missing",
+        };
+        let names = (9..=14).map(|minor| format!("python3.{minor}"));
+        Value::Object(names.map(|name| (name.clone(), Value::from(fit(&name)))).collect())
+    }
+}
+
+/// The routes hold the node weakly: it holds the gateway that holds them.
+struct Routes(Weak<Node>);
+
+#[async_trait]
+impl AdminHandlers for Routes {
+    async fn health(&self) -> Value {
+        match self.0.upgrade() {
+            Some(node) => node.health(),
+            None => json!({"status": "stopping"}),
+        }
+    }
+
+    async fn reset(&self) -> Result<(), ResetError> {
+        match self.0.upgrade() {
+            Some(node) => node.reset().await,
+            None => Err(ResetError::Failed("gust is stopping".to_owned())),
+        }
+    }
+
+    async fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
+        let world = self.0.upgrade()?.world()?;
+        let zip = world.lambda().download(path_and_query).await?;
+        Some(("application/zip".to_owned(), zip))
+    }
+}

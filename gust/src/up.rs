@@ -1,0 +1,149 @@
+//! `gust up`: starts everything, serves, and ends in order.
+
+use crate::admin::Node;
+use crate::banner;
+use crate::cli;
+use crate::config::Config;
+use crate::failure::{Context, Failure};
+use crate::folder::{self, Folder};
+use crate::interpreters::{DeferredLauncher, Wishes};
+use crate::machine::{UID_BASE, UID_COUNT};
+use crate::sdk;
+use gust_sandbox::{Spawner, SpawnerConfig};
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Exit code after a second signal: what a shell gives a program that Ctrl-C ended.
+const EXIT_INTERRUPTED: i32 = 130;
+/// How long the spawner may take to remove everything.
+const SPAWNER_STOP_MAX: Duration = Duration::from_secs(10);
+
+/// Serves until told to stop.
+pub fn run(flags: cli::Up) -> Result<(), Failure> {
+    let config = Arc::new(Config::new(flags)?);
+    let offline_sdk = config.sdk.as_deref().map(sdk::offline).transpose()?;
+    // Folder and port first: both fail for the user's reasons, and fast.
+    let folder = config.open_folder()?;
+    let listener = listen(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(config, folder, listener, offline_sdk))
+}
+
+fn listen(config: &Config) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(config.address).map_err(|cause| match cause.kind() {
+        ErrorKind::AddrInUse => Failure::new(format!("port {} on {} is in use", config.address.port(), config.address.ip()))
+            .hint("stop what runs there (another gust?), or choose another with --port"),
+        _ => Failure::new(format!("cannot listen on {}: {cause}", config.address)),
+    })?;
+    listener.set_nonblocking(true).context("cannot listen")?;
+    Ok(listener)
+}
+
+async fn serve(config: Arc<Config>, folder: Folder, listener: TcpListener, offline_sdk: Option<sdk::Watch>) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    let address = listener.local_addr().context("cannot listen")?;
+    let spawner = start_spawner(&folder).await?;
+    let capabilities = spawner.capabilities().clone();
+    let wishes = Wishes { strict_runtimes: config.strict_runtimes, egress: config.egress };
+    let launcher = DeferredLauncher::new(spawner.clone(), wishes);
+    let sdk_parent = if config.is_ephemeral() { folder::cache_path()? } else { folder.path().to_owned() };
+    let sdk = offline_sdk.unwrap_or_else(|| sdk::provision(&sdk_parent, launcher.clone()));
+    let node = Node::new(config.clone(), folder, listener, launcher.clone(), capabilities.clone());
+    node.start(sdk).await?;
+    banner::serving(&config, address, node.folder().path(), &capabilities);
+    tokio::spawn(prepare(launcher, spawner.clone()));
+    let outcome = wait_for_the_end(&node, &mut signals).await;
+    if outcome.is_ok() {
+        drain(&node, &config, &mut signals).await;
+    }
+    stop_spawner(&spawner).await;
+    outcome
+}
+
+async fn start_spawner(folder: &Folder) -> Result<Spawner, Failure> {
+    let settings = SpawnerConfig {
+        state_dir: folder.part("run"),
+        data_id: folder.id().to_owned(),
+        uid_base: UID_BASE,
+        uid_count: UID_COUNT,
+        executable: None,
+    };
+    let started = Spawner::start(settings).await.context("cannot start the sandbox spawner");
+    started.map_err(|failure| failure.hint("`gust doctor` says what this machine lacks"))
+}
+
+/// Looks for interpreters and starts the zygote of the newest one, while gust already serves.
+async fn prepare(launcher: Arc<DeferredLauncher>, spawner: Spawner) {
+    let interpreters = launcher.prepare().await;
+    banner::interpreters(&interpreters);
+    let Some(newest) = interpreters.iter().max_by_key(|interpreter| interpreter.version) else { return };
+    if let Err(cause) = spawner.warm(newest).await {
+        tracing::warn!(%cause, python = %newest.path.display(), "this Python could not be started ahead");
+    }
+}
+
+/// Returns at the first signal; fails if the store fails.
+async fn wait_for_the_end(node: &Arc<Node>, signals: &mut Signals) -> Result<(), Failure> {
+    loop {
+        let Some(world) = node.world() else { return Ok(()) };
+        tokio::select! {
+            () = signals.next() => return Ok(()),
+            cause = world.fatal() => {
+                // After a reset it is another world's store that counts.
+                if node.world().is_some_and(|current| Arc::ptr_eq(&current, &world)) {
+                    return Err(Failure::new(format!("the store has failed: {cause}")).hint("start gust again: it recovers what was acknowledged"));
+                }
+            }
+        }
+    }
+}
+
+/// Lets what runs finish, within bounds; another signal ends the process at once.
+async fn drain(node: &Arc<Node>, config: &Config, signals: &mut Signals) {
+    let Some(world) = node.world() else { return };
+    let running = world.engine().snapshot().in_flight;
+    banner::draining(running, config.drain);
+    let finish = async {
+        let (cut, is_drained) = tokio::join!(node.stop_serving(config.drain), world.close(config.drain));
+        banner::drained(cut, is_drained);
+    };
+    tokio::select! {
+        () = finish => {}
+        () = signals.next() => {
+            banner::stopped_at_once();
+            // The spawner sees our end and removes every sandbox.
+            std::process::exit(EXIT_INTERRUPTED);
+        }
+    }
+}
+
+async fn stop_spawner(spawner: &Spawner) {
+    match tokio::time::timeout(SPAWNER_STOP_MAX, spawner.shutdown()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(cause)) => tracing::warn!(%cause, "the sandbox spawner did not stop in order"),
+        Err(_) => tracing::warn!("the sandbox spawner did not stop in time"),
+    }
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Signals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The wiring: store, services, engine and gateway of one gust, and their orderly end.
+
+use crate::config::Config;
+use crate::endpoint::Endpoints;
+use crate::failure::{Context, Failure};
+use gust_blob::{Blobs, BlobsOptions};
+use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, Gateway, GatewayConfig, Serving};
+use gust_invoke::{Engine, Launcher, Ports, SdkFolders};
+use gust_kit::ports::CredentialSource;
+use gust_kit::{Endpoint, Platform, Registry, ServiceEndpoint};
+use gust_lambda::{Catalog, CodeStore, Durability, Lambda};
+use gust_logs::Logs;
+use gust_store::{Store, StoreError, StoreOptions};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// What outlives a reset: all that starts functions, and gust's own routes.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The flags.
+    pub config: Arc<Config>,
+    /// Starts environments.
+    pub launcher: Arc<dyn Launcher>,
+    /// Knows the AWS SDK.
+    pub sdk: Arc<dyn SdkFolders>,
+    /// gust's own routes.
+    pub admin: Arc<dyn AdminHandlers>,
+}
+
+/// Everything that gust remembers and runs. A reset makes a new one.
+pub struct World {
+    store: Store,
+    logs: Arc<Logs>,
+    lambda: Arc<Lambda>,
+    engine: Engine,
+    gateway: Gateway,
+    worker: JoinHandle<()>,
+    services: Vec<&'static str>,
+}
+
+impl World {
+    /// Opens or creates the world in `folder` and begins its background work. Nothing is served yet.
+    ///
+    /// Errors: a part cannot be opened; the message names it.
+    pub async fn open(folder: &Path, surroundings: &Surroundings) -> Result<World, Failure> {
+        let config = &surroundings.config;
+        let (store, blobs) = open_storage(folder.to_owned(), config.is_ephemeral()).await?;
+        let platform = Platform::system(store.clone());
+        let logs = Logs::open(platform.clone(), blobs.clone(), gust_logs::Settings::default());
+        let logs = logs.await.context("cannot open the logs")?;
+        let catalog = open_catalog(&platform, blobs, folder, config.is_ephemeral())?;
+        let endpoints = Arc::new(Endpoints::default());
+        let credentials: Arc<dyn CredentialSource> = Arc::new(crate::stub::Stub);
+        let ports = Ports {
+            logs: logs.clone(),
+            credentials: credentials.clone(),
+            endpoint: endpoints.clone(),
+            sdk: surroundings.sdk.clone(),
+        };
+        let engine = Engine::new(engine_settings(config), platform.clone(), surroundings.launcher.clone(), ports);
+        let settings =
+            gust_lambda::Settings { concurrent_executions: config.concurrency.cast_signed(), ..Default::default() };
+        let lambda = Lambda::open(platform.clone(), catalog.clone(), Arc::new(engine.clone()), settings);
+        let lambda = lambda.await.context("cannot open the functions")?;
+        let registry = Registry::new([
+            Arc::new(ServiceEndpoint(lambda.clone())) as Arc<dyn Endpoint>,
+            Arc::new(ServiceEndpoint(logs.clone())),
+        ]);
+        let mut services: Vec<&'static str> = registry.services().map(|endpoint| endpoint.model().id).collect();
+        services.sort_unstable();
+        let gateway = open_gateway(registry, credentials, &platform, surroundings);
+        endpoints.set(gateway.clone());
+        engine.start_queue(catalog).await.context("cannot start the queue of asynchronous events")?;
+        let worker = tokio::spawn(lambda.clone().work());
+        Ok(World { store, logs, lambda, engine, gateway, worker, services })
+    }
+
+    /// Serves `listener`.
+    pub fn serve(&self, listener: TcpListener) -> Result<Serving, Failure> {
+        let listener = tokio::net::TcpListener::from_std(listener).context("cannot serve the socket")?;
+        Ok(self.gateway.serve(listener, ConnectionOrigin::Public))
+    }
+
+    /// What runs functions.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The functions' service, for links to their code.
+    pub fn lambda(&self) -> &Arc<Lambda> {
+        &self.lambda
+    }
+
+    /// The ids of the services, sorted.
+    pub fn services(&self) -> &[&'static str] {
+        &self.services
+    }
+
+    /// Returns when the store has failed for good.
+    pub async fn fatal(&self) -> StoreError {
+        self.store.fatal().await
+    }
+
+    /// Lets running functions finish until `deadline`, then ends everything. Says whether all had finished.
+    pub async fn close(&self, deadline: Duration) -> bool {
+        let is_drained = self.engine.shutdown(deadline).await;
+        self.worker.abort();
+        self.logs.close().await;
+        if let Err(cause) = self.store.close().await {
+            tracing::error!(%cause, "the store did not close in order; the next start recovers");
+        }
+        is_drained
+    }
+}
+
+/// Opens store and blobs; both block.
+async fn open_storage(folder: std::path::PathBuf, is_ephemeral: bool) -> Result<(Store, Blobs), Failure> {
+    let open = move || {
+        let blobs = Blobs::open(&folder.join("blobs"), BlobsOptions::default()).context("cannot open the packages and logs")?;
+        let store = match is_ephemeral {
+            true => Store::memory(),
+            false => Store::open_fjall(&folder.join("store"), StoreOptions::default()).context("cannot open the store")?,
+        };
+        Ok((store, blobs))
+    };
+    tokio::task::spawn_blocking(open).await.context("cannot open the data folder")?
+}
+
+fn open_catalog(platform: &Platform, blobs: Blobs, folder: &Path, is_ephemeral: bool) -> Result<Arc<Catalog>, Failure> {
+    let durability = if is_ephemeral { Durability::Ephemeral } else { Durability::Synced };
+    let code = CodeStore::open(blobs, folder.join("code"), durability, platform.ids.clone());
+    let code = Arc::new(code.context("cannot open the unpacked code")?);
+    Ok(Arc::new(Catalog::new(platform.clone(), code, gust_lambda::limits::SETTLE_WAIT_MS)))
+}
+
+fn engine_settings(config: &Config) -> gust_invoke::Settings {
+    let account_concurrency = usize::try_from(config.concurrency).unwrap_or(usize::MAX);
+    gust_invoke::Settings { account_concurrency, freeze: config.freeze, ..Default::default() }
+}
+
+fn open_gateway(
+    registry: Registry,
+    credentials: Arc<dyn CredentialSource>,
+    platform: &Platform,
+    surroundings: &Surroundings,
+) -> Gateway {
+    let config = &surroundings.config;
+    let policy = match config.auth {
+        crate::cli::Auth::Open => AuthPolicy::Open,
+        crate::cli::Auth::Strict => AuthPolicy::Strict,
+    };
+    let settings = GatewayConfig {
+        default_account: config.account.clone(),
+        hosts: config.allowed_hosts.clone(),
+        clock: platform.clock.clone(),
+        ids: platform.ids.clone(),
+    };
+    Gateway::new(registry, policy, credentials, surroundings.admin.clone(), settings)
+}

@@ -1,0 +1,136 @@
+"""kill -9 at random moments under load: what was acknowledged is there after the restart."""
+
+import concurrent.futures
+import random
+import threading
+import time
+
+import pytest
+
+from harness.functions import ROLE, create_function, log_lines
+from harness.packages import python_package
+
+ROUNDS = 5
+SOURCE = "def handler(event, context):\n    print('ran', event['id'], 'end')\n"
+
+
+class Load:
+    """Clients that write until gust goes away, and remember what was acknowledged."""
+
+    def __init__(self, gust, round_number, source_function):
+        self.gust = gust
+        self.prefix = f"r{round_number}"
+        self.function = source_function
+        self.functions, self.messages, self.events = set(), set(), set()
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+
+    def run(self):
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            for worker in (self.create_functions, self.put_events, self.put_events, self.invoke, self.invoke):
+                pool.submit(worker)
+
+    def until_gone(self, step):
+        number = 0
+        while not self.stop.is_set():
+            number += 1
+            try:
+                step(f"{self.prefix}-{threading.get_ident()}-{number}")
+            except Exception:
+                # gust was killed under this call: whether it counted is unknown.
+                if self.gust.process.poll() is not None:
+                    return
+                raise
+
+    def create_functions(self):
+        client = self.gust.client("lambda")
+
+        def step(name):
+            client.create_function(
+                FunctionName=name,
+                Runtime="python3.11",
+                Role=ROLE,
+                Handler="app.handler",
+                Code={"ZipFile": python_package(f"# {name}\n{SOURCE}")},
+            )
+            self.functions.add(name)
+
+        self.until_gone(step)
+
+    def put_events(self):
+        client = self.gust.client("logs")
+
+        def step(name):
+            event = {"timestamp": int(time.time() * 1000), "message": name}
+            client.put_log_events(logGroupName="/durable", logStreamName="s", logEvents=[event])
+            with self.lock:
+                self.messages.add(name)
+
+        self.until_gone(step)
+
+    def invoke(self):
+        client = self.gust.client("lambda")
+
+        def step(name):
+            payload = f'{{"id": "{name}"}}'.encode()
+            answer = client.invoke(FunctionName=self.function, InvocationType="Event", Payload=payload)
+            assert answer["StatusCode"] == 202
+            with self.lock:
+                self.events.add(name)
+
+        self.until_gone(step)
+
+
+@pytest.mark.timeout(400)
+def test_nothing_acknowledged_is_lost(start, tmp_path):
+    data = tmp_path / "data"
+    chance = random.Random()
+    functions, messages, events = set(), set(), set()
+    gust = start(data=data)
+    client, logs = gust.client("lambda"), gust.client("logs")
+    name = create_function(client, SOURCE, name="durable")
+    logs.create_log_group(logGroupName="/durable")
+    logs.create_log_stream(logGroupName="/durable", logStreamName="s")
+    for round_number in range(ROUNDS):
+        load = Load(gust, round_number, name)
+        running = threading.Thread(target=load.run)
+        running.start()
+        running.join(chance.uniform(0.3, 2.5))
+        gust.kill()
+        load.stop.set()
+        running.join(60)
+        functions |= load.functions
+        messages |= load.messages
+        events |= load.events
+        gust = start(data=data)
+    assert functions and messages and events, "the load did nothing"
+    client, logs = gust.client("lambda"), gust.client("logs")
+    pages = client.get_paginator("list_functions").paginate()
+    kept = {function["FunctionName"] for page in pages for function in page["Functions"]}
+    assert functions <= kept, functions - kept
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName="/durable")
+    kept = {event["message"] for page in pages for event in page["events"]}
+    assert messages <= kept, messages - kept
+
+    def ran(lines):
+        done = [line.split()[1] for line in lines if line.startswith("ran ")]
+        return done if events <= set(done) else None
+
+    lines = log_lines(logs, name, ran, timeout_s=120)
+    done = ran(lines)
+    again = len(done) - len(set(done))
+    counts = f"{len(functions)} functions, {len(messages)} log events, {len(events)} asynchronous events acknowledged"
+    print(f"durability: {ROUNDS} kills; {counts}, none lost; {again} events delivered twice")
+
+
+def test_an_accepted_event_runs_after_a_restart(start, tmp_path):
+    data = tmp_path / "data"
+    gust = start("--concurrency", "1", data=data)
+    client = gust.client("lambda")
+    create_function(client, "import time\ndef handler(event, context):\n    time.sleep(20)\n", name="slow", Timeout=30)
+    name = create_function(client, SOURCE, name="later")
+    for function, payload in (("slow", b"{}"), (name, b'{"id": "kept"}')):
+        assert client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)["StatusCode"] == 202
+    gust.kill()
+    gust = start(data=data)
+    log_lines(gust.client("logs"), name, lambda lines: any(line.startswith("ran kept") for line in lines), 60)

@@ -1,0 +1,1 @@
+"""What the tests share: a real gust on a free port, packages for functions, waiting on conditions."""
