@@ -94,7 +94,8 @@ impl Node {
 
     /// Serves `world` in place of what was served; what was served finishes in the background.
     async fn replace(&self, world: Arc<World>) -> Result<(), Failure> {
-        let listener = self.listener.try_clone().map_err(|cause| Failure::new(format!("cannot share the socket: {cause}")))?;
+        let listener =
+            self.listener.try_clone().map_err(|cause| Failure::new(format!("cannot share the socket: {cause}")))?;
         let previous = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(previous) = previous {
             tokio::spawn(previous.stop(RESET_DRAIN));

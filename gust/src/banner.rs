@@ -3,6 +3,7 @@
 use crate::cli::Auth;
 use crate::config::Config;
 use crate::machine;
+use gust_kit::ports::Credentials;
 use gust_sandbox::{Capabilities, Egress, Enforcement, Interpreter};
 use owo_colors::OwoColorize;
 use std::net::SocketAddr;
@@ -34,7 +35,17 @@ pub fn serving(config: &Config, address: SocketAddr, folder: &Path, capabilities
         anstream::println!("  {:<9}{text}", name.dimmed());
     }
     let flag = if address.port() == 4566 { String::new() } else { format!(" --endpoint {url}") };
-    anstream::println!("  {:<9}eval \"$(gust env{flag})\" points this shell's AWS tools here; Ctrl-C stops", "use".dimmed());
+    anstream::println!(
+        "  {:<9}eval \"$(gust env{flag})\" points this shell's AWS tools here; Ctrl-C stops",
+        "use".dimmed()
+    );
+}
+
+/// The root key was made. On standard error, so that it does not end in a log of standard output by accident.
+pub fn root_key(key: &Credentials) {
+    anstream::eprintln!("{}", "The root key of this gust. It is shown now and never again:".bold());
+    anstream::eprintln!("  export AWS_ACCESS_KEY_ID={}", key.access_key_id);
+    anstream::eprintln!("  export AWS_SECRET_ACCESS_KEY={}", key.secret_access_key);
 }
 
 /// The interpreters that were found.
@@ -50,13 +61,19 @@ pub fn interpreters(found: &[Interpreter]) {
 /// The first signal came.
 pub fn draining(running: usize, limit: Duration) {
     let noun = if running == 1 { "invocation" } else { "invocations" };
-    anstream::println!("stopping: waiting for {running} running {noun}, at most {} s; Ctrl-C again stops at once", limit.as_secs());
+    anstream::println!(
+        "stopping: waiting for {running} running {noun}, at most {} s; Ctrl-C again stops at once",
+        limit.as_secs()
+    );
 }
 
 /// Everything has ended.
 pub fn drained(cut_connections: usize, all_finished: bool) {
     if !all_finished {
-        anstream::println!("{}", "some functions were still running and were ended; accepted events run after the next start".yellow());
+        anstream::println!(
+            "{}",
+            "some functions were still running and were ended; accepted events run after the next start".yellow()
+        );
     }
     if cut_connections > 0 {
         tracing::info!(cut_connections, "connections were cut");

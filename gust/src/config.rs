@@ -93,7 +93,8 @@ fn check_address(flags: &cli::Up) -> Result<(), Failure> {
     if is_loopback || flags.let_the_whole_network_run_code_on_this_machine {
         return Ok(());
     }
-    let message = format!("--host {}: gust does not evaluate policies yet, so whoever reaches it can run code here", flags.host);
+    let message =
+        format!("--host {}: gust does not evaluate policies yet, so whoever reaches it can run code here", flags.host);
     Err(Failure::usage(message).hint("if that is what you want, add --let-the-whole-network-run-code-on-this-machine"))
 }
 

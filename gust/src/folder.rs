@@ -90,7 +90,8 @@ pub fn default_path() -> Result<PathBuf, Failure> {
         return Ok(data_home.join("gust"));
     }
     let home = absolute("HOME").ok_or_else(|| {
-        Failure::usage("neither $XDG_DATA_HOME nor $HOME is set").hint("name the folder with --data DIR, or keep nothing with --ephemeral")
+        Failure::usage("neither $XDG_DATA_HOME nor $HOME is set")
+            .hint("name the folder with --data DIR, or keep nothing with --ephemeral")
     })?;
     Ok(home.join(".local/share/gust"))
 }
@@ -149,7 +150,9 @@ fn is_id(text: &str) -> bool {
 
 fn random_hex() -> Result<String, Failure> {
     let mut bytes = [0u8; 6];
-    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("cannot read random numbers")?;
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("cannot read random numbers")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gust_invoke::{LaunchError, LaunchOrder, Launched, Launcher, SandboxLauncher, SandboxOptions};
 use gust_kit::ports::FunctionSpec;
-use gust_sandbox::{Egress, Interpreter, Spawner, discover_interpreters};
+use gust_sandbox::{Egress, Interpreter, Spawner, SpawnerConfig, discover_interpreters};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -19,16 +19,17 @@ pub struct Wishes {
 /// Starts environments; the first start waits for the search for interpreters to end.
 pub struct DeferredLauncher {
     spawner: Spawner,
+    spawner_config: SpawnerConfig,
     wishes: Wishes,
     interpreters: OnceCell<Arc<[Interpreter]>>,
     launcher: OnceCell<SandboxLauncher>,
 }
 
 impl DeferredLauncher {
-    /// A launcher that has not looked yet.
-    pub fn new(spawner: Spawner, wishes: Wishes) -> Arc<DeferredLauncher> {
+    /// A launcher that has not looked yet. If `spawner` ends, another is started with `spawner_config`.
+    pub fn new(spawner: Spawner, spawner_config: SpawnerConfig, wishes: Wishes) -> Arc<DeferredLauncher> {
         let (interpreters, launcher) = (OnceCell::new(), OnceCell::new());
-        Arc::new(DeferredLauncher { spawner, wishes, interpreters, launcher })
+        Arc::new(DeferredLauncher { spawner, spawner_config, wishes, interpreters, launcher })
     }
 
     /// The interpreters; looks for them if nobody has yet.
@@ -62,7 +63,7 @@ impl DeferredLauncher {
                 strict_runtimes: self.wishes.strict_runtimes,
                 egress: self.wishes.egress,
             };
-            SandboxLauncher::new(self.spawner.clone(), options)
+            SandboxLauncher::new(self.spawner.clone(), self.spawner_config.clone(), options)
         };
         self.launcher.get_or_init(make).await
     }

@@ -12,7 +12,8 @@ pub const UID_COUNT: u32 = 65_536;
 
 /// Starts a spawner just to learn what it can do here.
 pub async fn probe() -> Result<Capabilities, Failure> {
-    let folder = tempfile::Builder::new().prefix("gust-doctor-").tempdir().context("cannot create a temporary folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("gust-doctor-").tempdir().context("cannot create a temporary folder")?;
     let config = SpawnerConfig {
         state_dir: folder.path().join("run"),
         data_id: format!("doctor-{}", std::process::id()),
@@ -48,9 +49,7 @@ pub fn enforcement_text(enforcement: Enforcement) -> &'static str {
 
 /// The table of guarantees for programs.
 pub fn guarantees_json(guarantees: &[Guarantee]) -> Vec<Value> {
-    let row = |guarantee: &Guarantee| {
-        json!({"guarantee": guarantee.name, "kept": enforcement_text(guarantee.enforcement), "how": guarantee.how})
-    };
+    let row = |guarantee: &Guarantee| json!({"guarantee": guarantee.name, "kept": enforcement_text(guarantee.enforcement), "how": guarantee.how});
     guarantees.iter().map(row).collect()
 }
 

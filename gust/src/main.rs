@@ -14,7 +14,6 @@ mod interpreters;
 mod machine;
 mod progress;
 mod sdk;
-mod stub;
 mod up;
 mod world;
 
@@ -69,5 +68,10 @@ fn start_log(command: &Command) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("GUST_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
 }

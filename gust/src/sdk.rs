@@ -52,7 +52,8 @@ pub type Watch = watch::Receiver<State>;
 
 /// Uses the folder that the user named.
 pub fn offline(folder: &Path) -> Result<Watch, Failure> {
-    let folder = folder.canonicalize().context(format_args!("--sdk {}", folder.display()))?;
+    let folder =
+        folder.canonicalize().map_err(|cause| Failure::usage(format!("--sdk {}: {cause}", folder.display())))?;
     if !folder.join("boto3/__init__.py").exists() {
         return Err(Failure::usage(format!("--sdk {}: there is no boto3 in it", folder.display()))
             .hint("make it with: python3 -m pip install --target DIR boto3"));
@@ -81,7 +82,11 @@ pub fn provision(parent: &Path, launcher: Arc<DeferredLauncher>) -> Watch {
         };
         let state = match outcome {
             Ok(()) => {
-                tracing::info!(version = BOTO3_VERSION, took_s = begun.elapsed().as_secs(), "the AWS SDK for Python is installed");
+                tracing::info!(
+                    version = BOTO3_VERSION,
+                    took_s = begun.elapsed().as_secs(),
+                    "the AWS SDK for Python is installed"
+                );
                 State::Ready(folder)
             }
             Err(failure) => {
@@ -98,7 +103,8 @@ pub fn provision(parent: &Path, launcher: Arc<DeferredLauncher>) -> Watch {
 async fn install(folder: &Path, interpreters: &[Interpreter]) -> Result<(), Failure> {
     let parent = folder.parent().ok_or_else(|| Failure::new("the SDK's folder has no parent"))?;
     std::fs::create_dir_all(parent).context(format_args!("cannot create {}", parent.display()))?;
-    let staging = tempfile::Builder::new().prefix(".installing-").tempdir_in(parent).context("cannot create a folder")?;
+    let staging =
+        tempfile::Builder::new().prefix(".installing-").tempdir_in(parent).context("cannot create a folder")?;
     let requirements = staging.path().join("requirements.txt");
     std::fs::write(&requirements, REQUIREMENTS).context("cannot write the list of packages")?;
     let python = interpreter_with_pip(interpreters).await?;
@@ -133,7 +139,12 @@ async fn pip_install(python: &Interpreter, requirements: &Path, target: &Path) -
     let mut pip = Command::new(&python.path);
     pip.args(["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-deps"]);
     pip.args(["--only-binary=:all:", "--root-user-action=ignore", "--target"]).arg(target);
-    pip.arg("-r").arg(requirements).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    pip.arg("-r")
+        .arg(requirements)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = pip.spawn().context(format_args!("cannot run {}", python.path.display()))?;
     let lines = child.stdout.take().map(BufReader::new).map(AsyncBufReadExt::lines);
     let errors = child.stderr.take();
@@ -142,7 +153,10 @@ async fn pip_install(python: &Interpreter, requirements: &Path, target: &Path) -
         let Some(mut lines) = lines else { return };
         while let Ok(Some(line)) = lines.next_line().await {
             if let Some(package) = line.strip_prefix("Collecting ") {
-                bar.set_message(format!("installing the AWS SDK for Python: {}", package.split_whitespace().next().unwrap_or_default()));
+                bar.set_message(format!(
+                    "installing the AWS SDK for Python: {}",
+                    package.split_whitespace().next().unwrap_or_default()
+                ));
                 bar.inc(1);
             }
         }

@@ -34,26 +34,37 @@ pub fn run(flags: cli::Up) -> Result<(), Failure> {
 
 fn listen(config: &Config) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(config.address).map_err(|cause| match cause.kind() {
-        ErrorKind::AddrInUse => Failure::new(format!("port {} on {} is in use", config.address.port(), config.address.ip()))
-            .hint("stop what runs there (another gust?), or choose another with --port"),
+        ErrorKind::AddrInUse => {
+            Failure::new(format!("port {} on {} is in use", config.address.port(), config.address.ip()))
+                .hint("stop what runs there (another gust?), or choose another with --port")
+        }
         _ => Failure::new(format!("cannot listen on {}: {cause}", config.address)),
     })?;
     listener.set_nonblocking(true).context("cannot listen")?;
     Ok(listener)
 }
 
-async fn serve(config: Arc<Config>, folder: Folder, listener: TcpListener, offline_sdk: Option<sdk::Watch>) -> Result<(), Failure> {
+async fn serve(
+    config: Arc<Config>,
+    folder: Folder,
+    listener: TcpListener,
+    offline_sdk: Option<sdk::Watch>,
+) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let address = listener.local_addr().context("cannot listen")?;
-    let spawner = start_spawner(&folder).await?;
+    let spawner_config = spawner_config(&folder);
+    let spawner = start_spawner(spawner_config.clone()).await?;
     let capabilities = spawner.capabilities().clone();
     let wishes = Wishes { strict_runtimes: config.strict_runtimes, egress: config.egress };
-    let launcher = DeferredLauncher::new(spawner.clone(), wishes);
+    let launcher = DeferredLauncher::new(spawner.clone(), spawner_config, wishes);
     let sdk_parent = if config.is_ephemeral() { folder::cache_path()? } else { folder.path().to_owned() };
     let sdk = offline_sdk.unwrap_or_else(|| sdk::provision(&sdk_parent, launcher.clone()));
     let node = Node::new(config.clone(), folder, listener, launcher.clone(), capabilities.clone());
     node.start(sdk).await?;
     banner::serving(&config, address, node.folder().path(), &capabilities);
+    if let Some(key) = node.world().as_ref().and_then(|world| world.new_root_key()) {
+        banner::root_key(key);
+    }
     tokio::spawn(prepare(launcher, spawner.clone()));
     let outcome = wait_for_the_end(&node, &mut signals).await;
     if outcome.is_ok() {
@@ -63,15 +74,18 @@ async fn serve(config: Arc<Config>, folder: Folder, listener: TcpListener, offli
     outcome
 }
 
-async fn start_spawner(folder: &Folder) -> Result<Spawner, Failure> {
-    let settings = SpawnerConfig {
+fn spawner_config(folder: &Folder) -> SpawnerConfig {
+    SpawnerConfig {
         state_dir: folder.part("run"),
         data_id: folder.id().to_owned(),
         uid_base: UID_BASE,
         uid_count: UID_COUNT,
         executable: None,
-    };
-    let started = Spawner::start(settings).await.context("cannot start the sandbox spawner");
+    }
+}
+
+async fn start_spawner(config: SpawnerConfig) -> Result<Spawner, Failure> {
+    let started = Spawner::start(config).await.context("cannot start the sandbox spawner");
     started.map_err(|failure| failure.hint("`gust doctor` says what this machine lacks"))
 }
 

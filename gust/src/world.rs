@@ -1,16 +1,19 @@
 //! The wiring: store, services, engine and gateway of one gust, and their orderly end.
 
+use crate::cli::Auth;
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::failure::{Context, Failure};
 use gust_blob::{Blobs, BlobsOptions};
 use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, Gateway, GatewayConfig, Serving};
+use gust_iam::{Iam, Roles};
 use gust_invoke::{Engine, Launcher, Ports, SdkFolders};
-use gust_kit::ports::CredentialSource;
+use gust_kit::ports::{CredentialSource, Credentials, RoleDirectory};
 use gust_kit::{Endpoint, Platform, Registry, ServiceEndpoint};
 use gust_lambda::{Catalog, CodeStore, Durability, Lambda};
 use gust_logs::Logs;
 use gust_store::{Store, StoreError, StoreOptions};
+use gust_sts::{KeyRing, RolePolicy, Sts};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ pub struct World {
     gateway: Gateway,
     worker: JoinHandle<()>,
     services: Vec<&'static str>,
+    new_root_key: Option<Credentials>,
 }
 
 impl World {
@@ -51,9 +55,14 @@ impl World {
         let platform = Platform::system(store.clone());
         let logs = Logs::open(platform.clone(), blobs.clone(), gust_logs::Settings::default());
         let logs = logs.await.context("cannot open the logs")?;
+        let (key_ring, sts) = open_identities(&platform, config.auth);
+        let new_root_key = match config.auth {
+            Auth::Open => None,
+            Auth::Strict => key_ring.ensure_root_key(&config.account).await.context("cannot make the root key")?,
+        };
         let catalog = open_catalog(&platform, blobs, folder, config.is_ephemeral())?;
         let endpoints = Arc::new(Endpoints::default());
-        let credentials: Arc<dyn CredentialSource> = Arc::new(crate::stub::Stub);
+        let credentials: Arc<dyn CredentialSource> = key_ring;
         let ports = Ports {
             logs: logs.clone(),
             credentials: credentials.clone(),
@@ -68,6 +77,8 @@ impl World {
         let registry = Registry::new([
             Arc::new(ServiceEndpoint(lambda.clone())) as Arc<dyn Endpoint>,
             Arc::new(ServiceEndpoint(logs.clone())),
+            Arc::new(ServiceEndpoint(Arc::new(Iam::new(platform.clone())))),
+            Arc::new(ServiceEndpoint(Arc::new(sts))),
         ]);
         let mut services: Vec<&'static str> = registry.services().map(|endpoint| endpoint.model().id).collect();
         services.sort_unstable();
@@ -75,7 +86,7 @@ impl World {
         endpoints.set(gateway.clone());
         engine.start_queue(catalog).await.context("cannot start the queue of asynchronous events")?;
         let worker = tokio::spawn(lambda.clone().work());
-        Ok(World { store, logs, lambda, engine, gateway, worker, services })
+        Ok(World { store, logs, lambda, engine, gateway, worker, services, new_root_key })
     }
 
     /// Serves `listener`.
@@ -99,6 +110,11 @@ impl World {
         &self.services
     }
 
+    /// The root key, if this start made it (`--auth strict`): it is shown now and never again.
+    pub fn new_root_key(&self) -> Option<&Credentials> {
+        self.new_root_key.as_ref()
+    }
+
     /// Returns when the store has failed for good.
     pub async fn fatal(&self) -> StoreError {
         self.store.fatal().await
@@ -119,14 +135,29 @@ impl World {
 /// Opens store and blobs; both block.
 async fn open_storage(folder: std::path::PathBuf, is_ephemeral: bool) -> Result<(Store, Blobs), Failure> {
     let open = move || {
-        let blobs = Blobs::open(&folder.join("blobs"), BlobsOptions::default()).context("cannot open the packages and logs")?;
+        let blobs =
+            Blobs::open(&folder.join("blobs"), BlobsOptions::default()).context("cannot open the packages and logs")?;
         let store = match is_ephemeral {
             true => Store::memory(),
-            false => Store::open_fjall(&folder.join("store"), StoreOptions::default()).context("cannot open the store")?,
+            false => {
+                Store::open_fjall(&folder.join("store"), StoreOptions::default()).context("cannot open the store")?
+            }
         };
         Ok((store, blobs))
     };
     tokio::task::spawn_blocking(open).await.context("cannot open the data folder")?
+}
+
+/// Keys, and the service that hands them out. Without verified signatures roles need not exist.
+fn open_identities(platform: &Platform, auth: Auth) -> (Arc<KeyRing>, Sts) {
+    let roles: Arc<dyn RoleDirectory> = Arc::new(Roles::new(platform.store.clone()));
+    let key_ring = Arc::new(KeyRing::new(platform.clone(), roles.clone()));
+    let role_policy = match auth {
+        Auth::Open => RolePolicy::Any,
+        Auth::Strict => RolePolicy::Existing,
+    };
+    let sts = Sts::new(platform.clone(), key_ring.clone(), roles, role_policy);
+    (key_ring, sts)
 }
 
 fn open_catalog(platform: &Platform, blobs: Blobs, folder: &Path, is_ephemeral: bool) -> Result<Arc<Catalog>, Failure> {
@@ -149,8 +180,8 @@ fn open_gateway(
 ) -> Gateway {
     let config = &surroundings.config;
     let policy = match config.auth {
-        crate::cli::Auth::Open => AuthPolicy::Open,
-        crate::cli::Auth::Strict => AuthPolicy::Strict,
+        Auth::Open => AuthPolicy::Open,
+        Auth::Strict => AuthPolicy::Strict,
     };
     let settings = GatewayConfig {
         default_account: config.account.clone(),

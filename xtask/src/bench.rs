@@ -83,13 +83,21 @@ fn measure(options: &Options, built: &Built, python: &Path, rows: &[&String]) ->
     let spawn = raw.join("spawn-floor");
     project::write(&spawn, SPAWN_FLOOR)?;
     std::fs::set_permissions(&spawn, std::fs::Permissions::from_mode(0o755)).map_err(|cause| cause.to_string())?;
-    let ask = |question: &str| run::output(Command::new(python).args(["-c", question])).map(|text| text.trim().to_owned());
+    let ask =
+        |question: &str| run::output(Command::new(python).args(["-c", question])).map(|text| text.trim().to_owned());
     // The interpreter itself and not the environment's link to it: that is what functions run on.
     let base = ask("import os, sys; print(os.path.realpath(sys._base_executable))")?;
     let runtime = ask("import sys; print('python%d.%d' % sys.version_info[:2])")?;
     let sdk = ask("import os, boto3; print(os.path.dirname(os.path.dirname(boto3.__file__)))")?;
     let mut bench = Command::new(&built.bench);
-    bench.arg("rows").arg("--gust").arg(&built.gust).args(["--python", &base, "--python-runtime", &runtime, "--sdk", &sdk]);
+    bench.arg("rows").arg("--gust").arg(&built.gust).args([
+        "--python",
+        &base,
+        "--python-runtime",
+        &runtime,
+        "--sdk",
+        &sdk,
+    ]);
     bench.arg("--rust-bootstrap").arg(&built.bootstrap).arg("--spawn-floor").arg(&spawn).arg("--raw").arg(&raw);
     bench.args(["--rounds", &options.rounds.to_string(), "--seconds", &options.seconds.to_string()]).args(rows);
     bench.stderr(std::process::Stdio::inherit());
@@ -100,12 +108,24 @@ fn measure(options: &Options, built: &Built, python: &Path, rows: &[&String]) ->
 fn kill_row(gust: &Path, python: &Path) -> Result<String, String> {
     eprintln!("rows {KILL_ROW}");
     let mut pytest = Command::new(python);
-    pytest.args(["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "tests/e2e/test_durability.py", "-k", "nothing_acknowledged"]);
+    pytest.args([
+        "-m",
+        "pytest",
+        "-q",
+        "-s",
+        "-p",
+        "no:cacheprovider",
+        "tests/e2e/test_durability.py",
+        "-k",
+        "nothing_acknowledged",
+    ]);
     pytest.current_dir(project::root()).env("GUST_BINARY", gust).env("PYTHONDONTWRITEBYTECODE", "1");
     let printed = run::output(&mut pytest)?;
     let line = printed.lines().find_map(|line| line.split_once(KILL_MARK)).map(|(_, text)| text.trim());
     let text = line.ok_or("the durability test printed no result")?;
-    Ok(format!("| {KILL_ROW} | kill -9 under load: accepted and lost | 0 | - | - | 0: reached | 0: reached | {text} |\n"))
+    Ok(format!(
+        "| {KILL_ROW} | kill -9 under load: accepted and lost | 0 | - | - | 0: reached | 0: reached | {text} |\n"
+    ))
 }
 
 /// A clean release build in a folder of its own, and one after a change in the store.
@@ -130,11 +150,17 @@ fn measure_builds() -> Result<String, String> {
 }
 
 fn results(options: &Options, table: &str, build_times: &str) -> Result<String, String> {
-    let mut text = String::from("# Results\n\nWritten by `cargo xtask bench`; goals and floors are explained in [README.md](README.md).\n\n");
-    let mut line = |name: &str, value: &str| writeln!(text, "- {name}: {}", value.trim()).map_err(|cause| cause.to_string());
+    let mut text = String::from(
+        "# Results\n\nWritten by `cargo xtask bench`; goals and floors are explained in [README.md](README.md).\n\n",
+    );
+    let mut line =
+        |name: &str, value: &str| writeln!(text, "- {name}: {}", value.trim()).map_err(|cause| cause.to_string());
     line("date", &run::output(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))?)?;
     line("machine", &machine())?;
-    line("load before the run (other work on the machine)", &std::fs::read_to_string("/proc/loadavg").unwrap_or_default())?;
+    line(
+        "load before the run (other work on the machine)",
+        &std::fs::read_to_string("/proc/loadavg").unwrap_or_default(),
+    )?;
     line("toolchain", &run::output(Command::new("rustc").arg("--version"))?)?;
     let method = format!(
         "{} rounds of {} s, value and floor in turns; signatures verified, sandbox and logs on; CPU time is that of gust and all its children",

@@ -1,7 +1,6 @@
 //! `cargo xtask check`: what must hold before a change is handed in, besides the tests.
 
-use crate::{run, tidy};
-use std::process::Command;
+use crate::{coverage, run, tidy};
 
 /// Its flags.
 #[derive(clap::Args)]
@@ -15,9 +14,6 @@ pub fn run(_options: &Options) -> Result<(), String> {
         run::run(run::cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
     });
     sections.section("tidy", tidy::run);
-    sections.section("coverage", || {
-        let this = std::env::current_exe().map_err(|cause| format!("cannot find xtask itself: {cause}"))?;
-        run::run(Command::new(this).args(["coverage", "--check"]))
-    });
+    sections.section("coverage", || coverage::run(&coverage::Options { check: true }));
     sections.finish()
 }

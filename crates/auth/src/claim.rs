@@ -304,7 +304,9 @@ mod tests {
     fn both_at_once_are_refused() {
         let headers = headers("AWS4-HMAC-SHA256 Credential=a");
         let refusal = Claim::of(&head(&headers, "X-Amz-Algorithm=AWS4-HMAC-SHA256")).unwrap_err();
-        assert!(matches!(refusal, Refusal::DoesNotMatch(message) if message.starts_with("Found both 'X-Amz-Algorithm'")));
+        assert!(
+            matches!(refusal, Refusal::DoesNotMatch(message) if message.starts_with("Found both 'X-Amz-Algorithm'"))
+        );
     }
 
     #[test]

@@ -98,10 +98,18 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_refused() {
-        for text in ["", "20150830", "20150830T123600", "20151330T123600Z", "2015083aT123600Z", "20150830T250000Z", "２０１５"] {
+        for text in
+            ["", "20150830", "20150830T123600", "20151330T123600Z", "2015083aT123600Z", "20150830T250000Z", "２０１５"]
+        {
             assert_eq!(parse_basic(text), None, "{text}");
         }
-        for text in ["", "Sun, 30 Aug 2015", "Sun, 30 Xxx 2015 12:36:00 GMT", "Sun, 30 Aug 2015 12:36:00 CET", "Sun, 30 Aug 2015 12:36:00 GMT x"] {
+        for text in [
+            "",
+            "Sun, 30 Aug 2015",
+            "Sun, 30 Xxx 2015 12:36:00 GMT",
+            "Sun, 30 Aug 2015 12:36:00 CET",
+            "Sun, 30 Aug 2015 12:36:00 GMT x",
+        ] {
             assert_eq!(parse_http(text), None, "{text}");
         }
     }

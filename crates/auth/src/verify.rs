@@ -181,7 +181,9 @@ impl Checked<'_> {
         let s3 = self.scope.service.starts_with("s3");
         match declared {
             Some(UNSIGNED) => (Payload::Unsigned, UNSIGNED.to_owned()),
-            Some(kind) if s3 && kind.starts_with("STREAMING-") => (Payload::Streaming(kind.to_owned()), kind.to_owned()),
+            Some(kind) if s3 && kind.starts_with("STREAMING-") => {
+                (Payload::Streaming(kind.to_owned()), kind.to_owned())
+            }
             None if s3 && self.claim.scheme == Scheme::Presigned => (Payload::Unsigned, UNSIGNED.to_owned()),
             // A declared hash is not believed: the body's own is what must have been signed.
             _ => (Payload::Signed, sha256_hex(body)),

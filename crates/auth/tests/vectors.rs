@@ -81,7 +81,12 @@ const SUITE: &[Vector] = &[
     },
     Vector {
         name: "get-header-value-order",
-        headers: &[("my-header1", "value4"), ("my-header1", "value1"), ("my-header1", "value3"), ("my-header1", "value2")],
+        headers: &[
+            ("my-header1", "value4"),
+            ("my-header1", "value1"),
+            ("my-header1", "value3"),
+            ("my-header1", "value2"),
+        ],
         signed: "host;my-header1;x-amz-date",
         signature: "08c7e5a9acfcfeb3ab6b2185e75ce8b1deb5e634ec47601a50643f830c755c01",
         ..BASE
@@ -123,8 +128,13 @@ fn the_test_suite_verifies() {
         let mut pairs = vec![("x-amz-date", "20150830T123600Z"), ("authorization", authorization.as_str())];
         pairs.extend(vector.headers);
         let headers = header_map(&pairs);
-        let head =
-            Head { method: vector.method, path: vector.path, query: vector.query, headers: &headers, host: "example.amazonaws.com" };
+        let head = Head {
+            method: vector.method,
+            path: vector.path,
+            query: vector.query,
+            headers: &headers,
+            host: "example.amazonaws.com",
+        };
         let result = verify(&head, vector.body.as_bytes(), "service", SUITE_SECRET, SUITE_NOW_MS);
         assert_eq!(result, Ok(Payload::Signed), "{}", vector.name);
         let other = verify(&head, b"another body", "service", SUITE_SECRET, SUITE_NOW_MS);
@@ -200,8 +210,13 @@ fn the_seed_of_a_chunked_upload_verifies() {
              x-amz-storage-class,Signature=4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
         ),
     ]);
-    let head =
-        Head { method: "PUT", path: "/examplebucket/chunkObject.txt", query: "", headers: &headers, host: "s3.amazonaws.com" };
+    let head = Head {
+        method: "PUT",
+        path: "/examplebucket/chunkObject.txt",
+        query: "",
+        headers: &headers,
+        host: "s3.amazonaws.com",
+    };
     let payload = verify(&head, b"any", "s3", S3_SECRET, S3_NOW_MS);
     assert_eq!(payload, Ok(Payload::Streaming("STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned())));
 }
@@ -298,7 +313,8 @@ fn clocks_may_differ_by_fifteen_minutes() {
 #[test]
 fn malformed_parts_are_refused_in_aws_words() {
     let rest = "SignedHeaders=host;x-amz-date, Signature=ab";
-    let with = |authorization: String, date: &str| header_map(&[("authorization", &authorization), ("x-amz-date", date)]);
+    let with =
+        |authorization: String, date: &str| header_map(&[("authorization", &authorization), ("x-amz-date", date)]);
     let good_date = "20150830T123600Z";
     for (authorization, date, expected) in [
         (

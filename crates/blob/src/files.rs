@@ -7,73 +7,80 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
-/// How often a folder that vanishes while a file is moved into it is made again.
-const PUBLISH_ATTEMPTS_MAX: u32 = 8;
+/// The folder that holds everything. It belongs to one process.
+pub(crate) struct Root {
+    pub(crate) path: PathBuf,
+    /// Held exclusively while folders come and go, so that one that somebody sees stays and is durable.
+    folders: RwLock<()>,
+}
 
-/// Moves `draft` to `target` below `root`, durably. A folder may be removed at the same time by [`remove`].
-pub(crate) fn publish(root: &Path, draft: &Path, target: &Path) -> io::Result<()> {
-    let folder = target.parent().unwrap_or(root);
-    let mut attempt = 1;
-    loop {
-        make_folder(root, folder)?;
-        match fs::rename(draft, target) {
-            Ok(()) => break,
-            Err(error) if error.kind() == ErrorKind::NotFound && attempt < PUBLISH_ATTEMPTS_MAX => attempt += 1,
-            Err(error) => return Err(error),
+impl Root {
+    /// Makes the folders and removes drafts that a crash has left.
+    pub(crate) fn prepare(path: &Path) -> io::Result<Root> {
+        let root = Root { path: path.to_owned(), folders: RwLock::new(()) };
+        let drafts = path.join(DRAFTS);
+        root.make_folder(&drafts)?;
+        for entry in fs::read_dir(&drafts)? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(root)
+    }
+
+    /// Moves `draft` to `target`, durably.
+    pub(crate) fn publish(&self, draft: &Path, target: &Path) -> io::Result<()> {
+        let folder = target.parent().unwrap_or(&self.path);
+        let present = self.folders.read().unwrap_or_else(PoisonError::into_inner);
+        if folder.is_dir() {
+            fs::rename(draft, target)?;
+            drop(present);
+        } else {
+            drop(present);
+            let _changing = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+            self.make_folder(folder)?;
+            fs::rename(draft, target)?;
+        }
+        match sync_folder(folder) {
+            // The blob was deleted meanwhile, and its folder with it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result,
         }
     }
-    match sync_folder(folder) {
-        // The blob was deleted meanwhile, and its folder with it.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result,
+
+    /// Removes a file, and the folders above it that are empty then. Says whether there was one.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<bool> {
+        match fs::remove_file(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let mut folder = path.parent();
+        if folder.is_some_and(|folder| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())) {
+            let _changing = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+            // The first one that is not empty ends it; the root holds the folder of drafts.
+            while let Some(empty) = folder.filter(|folder| *folder != self.path && fs::remove_dir(folder).is_ok()) {
+                folder = empty.parent();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes `folder` and what is missing above it, and syncs the folders that got a new entry.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if folder == self.path || folder.is_dir() {
+            return Ok(());
+        }
+        let above = folder.parent().unwrap_or(&self.path);
+        self.make_folder(above)?;
+        DirBuilder::new().mode(0o700).create(folder)?;
+        sync_folder(above)
     }
 }
 
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-/// Makes `folder` and what is missing above it, and syncs the folders that got a new entry.
-fn make_folder(root: &Path, folder: &Path) -> io::Result<()> {
-    if folder == root || folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(root);
-    make_folder(root, above)?;
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => sync_folder(above),
-        // Somebody else made it at the same moment; the sync must have happened before our blob counts.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => sync_folder(above),
-        Err(error) => Err(error),
-    }
-}
-
-/// Removes a file, and the folders above it that are empty then. Says whether there was one.
-pub(crate) fn remove(root: &Path, path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    }
-    let mut folder = path.parent();
-    // The first one that is not empty ends it; `root` itself holds the drafts' folder.
-    while let Some(empty) = folder.filter(|folder| *folder != root && fs::remove_dir(folder).is_ok()) {
-        folder = empty.parent();
-    }
-    Ok(true)
-}
-
-/// Makes the folders and removes drafts that a crash has left.
-pub(crate) fn prepare(root: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(root)?;
-    let drafts = root.join(DRAFTS);
-    make_folder(root, &drafts)?;
-    for entry in fs::read_dir(&drafts)? {
-        fs::remove_file(entry?.path())?;
-    }
-    Ok(())
 }
 
 /// Which blobs to find.

@@ -1,13 +1,13 @@
 //! The face of the content store: asynchronous over blocking file calls.
 
 use crate::draft::Draft;
-use crate::files::{self, Search};
+use crate::files::{self, Root, Search};
 use crate::key::{check_named, path};
 use crate::{BlobError, BlobId, space};
 use bytes::Bytes;
-use std::fs::{File, TryLockError};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
@@ -48,7 +48,7 @@ pub struct Blobs {
 }
 
 struct Inner {
-    root: PathBuf,
+    root: Root,
     options: BlobsOptions,
     places: Arc<Semaphore>,
     /// Keeps a second gust out. The kernel lets go of it with the process.
@@ -77,15 +77,15 @@ impl Blobs {
 
     fn open_in(dir: &Path, options: BlobsOptions, temporary: Option<TempDir>) -> Result<Blobs, BlobError> {
         let shown = dir.display().to_string();
-        std::fs::create_dir_all(dir).map_err(|error| BlobError::io(&shown, &error))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| BlobError::io(&shown, &error))?;
         let lock = File::create(dir.join("lock")).map_err(|error| BlobError::io(&shown, &error))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => BlobError::FolderInUse { folder: shown.clone() },
             TryLockError::Error(error) => BlobError::io(&shown, &error),
         })?;
-        files::prepare(dir).map_err(|error| BlobError::io(&shown, &error))?;
+        let root = Root::prepare(dir).map_err(|error| BlobError::io(&shown, &error))?;
         let places = Arc::new(Semaphore::new(OPERATIONS_MAX));
-        let inner = Inner { root: dir.to_owned(), options, places, _lock: lock, _temporary: temporary };
+        let inner = Inner { root, options, places, _lock: lock, _temporary: temporary };
         Ok(Blobs { inner: Arc::new(inner) })
     }
 
@@ -140,7 +140,7 @@ impl Blobs {
     pub async fn get(&self, key: impl AsRef<str>) -> Result<Bytes, BlobError> {
         let key = key.as_ref().to_owned();
         self.run(move |inner| {
-            let read = std::fs::read(path(&inner.root, &key)?);
+            let read = std::fs::read(path(&inner.root.path, &key)?);
             read.map(Bytes::from).map_err(|error| BlobError::io(&key, &error))
         })
         .await
@@ -184,7 +184,7 @@ impl Blobs {
     pub async fn size(&self, key: impl AsRef<str>) -> Result<u64, BlobError> {
         let key = key.as_ref().to_owned();
         self.run(move |inner| {
-            let metadata = std::fs::metadata(path(&inner.root, &key)?);
+            let metadata = std::fs::metadata(path(&inner.root.path, &key)?);
             metadata.map(|metadata| metadata.len()).map_err(|error| BlobError::io(&key, &error))
         })
         .await
@@ -207,7 +207,7 @@ impl Blobs {
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<bool, BlobError> {
         let key = key.as_ref().to_owned();
         self.run(move |inner| {
-            files::remove(&inner.root, &path(&inner.root, &key)?).map_err(|error| BlobError::io(&key, &error))
+            inner.root.remove(&path(&inner.root.path, &key)?).map_err(|error| BlobError::io(&key, &error))
         })
         .await
     }
@@ -222,7 +222,7 @@ impl Blobs {
         let limit = limit.min(LIST_KEYS_MAX);
         self.run(move |inner| {
             let search = Search { prefix: &prefix, after: after.as_deref(), limit };
-            files::search(&inner.root, &search).map_err(|error| BlobError::io(&prefix, &error))
+            files::search(&inner.root.path, &search).map_err(|error| BlobError::io(&prefix, &error))
         })
         .await
     }
@@ -230,14 +230,14 @@ impl Blobs {
 
 impl Inner {
     fn draft_of(&self, bytes: &[u8]) -> Result<Draft, BlobError> {
-        space::check(&self.root, self.options.free_bytes_reserve, bytes.len() as u64)?;
+        space::check(&self.root.path, self.options.free_bytes_reserve, bytes.len() as u64)?;
         let mut draft = Draft::create(&self.root)?;
         draft.write(&self.root, self.options.free_bytes_reserve, bytes)?;
         Ok(draft)
     }
 
     fn file(&self, key: &str) -> Result<File, BlobError> {
-        File::open(path(&self.root, key)?).map_err(|error| BlobError::io(key, &error))
+        File::open(path(&self.root.path, key)?).map_err(|error| BlobError::io(key, &error))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Keeps web pages out: a browser on the machine must not be a way into gust.
 //!
 //! A page can make its name resolve to 127.0.0.1 (DNS rebinding), so the Host must be one that no page can
-//! own; and a page can send requests without seeing the answers, so a foreign Origin is refused.
+//! own; and a page can send requests without seeing the answers (a form, an image whose address is a presigned
+//! `Action=DeleteRole`), so whatever a browser marks as coming from a foreign page is refused.
 
-use http::HeaderMap;
-use http::header::ORIGIN;
+use http::header::{ORIGIN, REFERER};
+use http::{HeaderMap, HeaderValue};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The host names under which gust may be addressed, besides loopback addresses and `localhost`.
@@ -26,11 +27,18 @@ impl Hosts {
     }
 
     /// Whether a request comes from no page, or from one of an allowed host.
-    pub fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(ORIGIN).iter().all(|origin| {
-            let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-            host.is_some_and(|host| self.allows(host))
-        })
+    ///
+    /// Browsers send `Origin` with all but plain reads, `Sec-Fetch-Site` with every request to this machine (no
+    /// page can suppress it), and older ones at least a `Referer`.
+    pub fn allows_page(&self, headers: &HeaderMap) -> bool {
+        let from_allowed = |value: &HeaderValue| {
+            let rest = value.to_str().ok().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
+            rest.and_then(|rest| rest.split('/').next()).is_some_and(|host| self.allows(host))
+        };
+        let pages = headers.get_all(ORIGIN).iter().chain(headers.get_all(REFERER));
+        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let same_site = site.is_none_or(|site| [&b"same-origin"[..], b"same-site", b"none"].contains(&site));
+        same_site && pages.into_iter().all(from_allowed)
     }
 }
 
@@ -128,7 +136,9 @@ mod tests {
     #[test]
     fn configured_names_are_allowed() {
         let hosts = Hosts::new(["gust.Example.com".to_owned(), "*.inner.example".to_owned(), "10.0.0.5".to_owned()]);
-        for host in ["gust.example.com", "GUST.example.com:80", "a.inner.example", "a.b.inner.example:1", "10.0.0.5:4566"] {
+        for host in
+            ["gust.example.com", "GUST.example.com:80", "a.inner.example", "a.b.inner.example:1", "10.0.0.5:4566"]
+        {
             assert!(hosts.allows(host), "{host}");
             assert!(!is_loopback(host), "{host}");
         }
@@ -138,19 +148,26 @@ mod tests {
     }
 
     #[test]
-    fn foreign_origins_are_refused() {
+    fn foreign_pages_are_refused() {
         let hosts = Hosts::default();
-        let with = |origin: &str| {
+        assert!(hosts.allows_page(&HeaderMap::new()));
+        for (name, value, expected) in [
+            ("origin", "http://localhost:3000", true),
+            ("origin", "http://127.0.0.1:4566", true),
+            ("origin", "https://evil.example", false),
+            ("origin", "null", false),
+            ("origin", "file://", false),
+            ("origin", "http://localhost@evil.example", false),
+            ("referer", "http://localhost:3000/page?x=http://a", true),
+            ("referer", "https://evil.example/http://localhost/", false),
+            ("sec-fetch-site", "cross-site", false),
+            ("sec-fetch-site", "same-origin", true),
+            ("sec-fetch-site", "same-site", true),
+            ("sec-fetch-site", "none", true),
+        ] {
             let mut headers = HeaderMap::new();
-            headers.insert(ORIGIN, origin.parse().unwrap());
-            hosts.allows_origin(&headers)
-        };
-        assert!(hosts.allows_origin(&HeaderMap::new()));
-        assert!(with("http://localhost:3000"));
-        assert!(with("http://127.0.0.1:4566"));
-        assert!(!with("https://evil.example"));
-        assert!(!with("null"));
-        assert!(!with("file://"));
-        assert!(!with("http://localhost@evil.example"));
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(hosts.allows_page(&headers), expected, "{name}: {value}");
+        }
     }
 }

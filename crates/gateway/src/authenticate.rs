@@ -87,8 +87,8 @@ impl Authenticator {
             );
             return Err(AwsError::sender("AccessDeniedException", 403, message));
         }
-        if !self.hosts.allows_origin(head.headers) {
-            let message = "gust does not answer to pages of other sites (Origin).";
+        if !self.hosts.allows_page(head.headers) {
+            let message = "gust does not answer to pages of other sites (Origin, Referer, Sec-Fetch-Site).";
             return Err(AwsError::sender("AccessDeniedException", 403, message));
         }
         Ok(())
@@ -154,7 +154,9 @@ impl Identity {
         match claim.check(now_ms, services)?.verify(head, body, secret)? {
             Payload::Signed | Payload::Unsigned => Ok(self.principal),
             // Only S3 reads bodies in signed chunks, and it has its own way in.
-            Payload::Streaming(_) => Err(Refusal::DoesNotMatch("Chunked signatures are not accepted here.".to_owned()).into()),
+            Payload::Streaming(_) => {
+                Err(Refusal::DoesNotMatch("Chunked signatures are not accepted here.".to_owned()).into())
+            }
         }
     }
 }

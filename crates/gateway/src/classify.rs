@@ -51,7 +51,9 @@ pub fn classify<'a>(
     scope: Option<&'a str>,
     form: Option<&str>,
 ) -> Route<'a> {
-    if head.path.starts_with("/_") && let Some(route) = own_route(head) {
+    if head.path.starts_with("/_")
+        && let Some(route) = own_route(head)
+    {
         return route;
     }
     let spoken = Spoken::of(head, form);
@@ -93,7 +95,12 @@ impl<'a> Spoken<'a> {
             let pairs = source?.split('&').filter_map(|pair| pair.split_once('='));
             pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).next()
         };
-        Spoken { target: text("x-amz-target"), content_type, version: value("Version"), has_action: value("Action").is_some() }
+        Spoken {
+            target: text("x-amz-target"),
+            content_type,
+            version: value("Version"),
+            has_action: value("Action").is_some(),
+        }
     }
 
     fn is_form(&self) -> bool {
@@ -127,12 +134,7 @@ fn by_target<'a>(
     Route::Aws(Address { service, protocol: spoken_protocol.unwrap_or(own) })
 }
 
-fn by_scope<'a>(
-    services: &[&'static ServiceModel],
-    scope: &'a str,
-    head: &Head<'_>,
-    spoken: &Spoken<'_>,
-) -> Route<'a> {
+fn by_scope<'a>(services: &[&'static ServiceModel], scope: &'a str, head: &Head<'_>, spoken: &Spoken<'_>) -> Route<'a> {
     let mut candidates = services.iter().copied().filter(|service| service.signing_name == scope);
     let Some(first) = candidates.next() else {
         return Route::Missing { service: scope, protocol: guessed_protocol(scope, spoken) };

@@ -56,7 +56,9 @@ impl Gateway {
         let mut route = classify(services, &head, scope, None);
         if route == Route::Unknown && matches!(claim, Ok(None)) && is_form(&head) {
             // An unsigned form says only inside what it is. Too large a one stays unknown.
-            form = body::read(raw.body, UNSIGNED_BODY_BYTES_MAX, self.budget()).await.unwrap_or_else(|_| Received::empty());
+            form = body::read(raw.body, UNSIGNED_BODY_BYTES_MAX, self.budget())
+                .await
+                .unwrap_or_else(|_| Received::empty());
             route = classify(services, &head, None, std::str::from_utf8(&form.bytes).ok());
         }
         match route {
@@ -68,7 +70,7 @@ impl Gateway {
                 }
             }
             Route::Missing { service, protocol } => self.missing(&mut raw, &head, service, protocol).await,
-            Route::Health | Route::Reset | Route::CodeDownload => self.own(&head, route, raw.request_id).await,
+            Route::Health | Route::Reset | Route::CodeDownload => self.own(&raw, &head, route).await,
             Route::Unknown => respond::unknown(&head, raw.request_id),
         }
     }
@@ -155,6 +157,12 @@ impl Gateway {
             Stop::Refused(refusal) => respond::spelling(address.protocol).error(&refusal),
             Stop::Error(error) => error,
         };
+        if error.code == "InternalFailure" {
+            // The cause was logged where it ended; this line says which request it was.
+            let operation = operation.map_or("", |operation| operation.route.name);
+            let request_id = raw.request_id.as_str();
+            tracing::error!(request_id, service = address.service.id, operation, "a request failed inside gust");
+        }
         drain_if_sent(raw).await;
         respond::error(address.protocol, address.service, operation, &error, raw.request_id)
     }
@@ -209,11 +217,7 @@ fn resolve(
     }
 }
 
-fn decode(
-    address: Address,
-    operation: &'static OperationModel,
-    request: &WireRequest<'_>,
-) -> Result<Doc, AwsError> {
+fn decode(address: Address, operation: &'static OperationModel, request: &WireRequest<'_>) -> Result<Doc, AwsError> {
     let input = gust_wire::decode(address.protocol, operation, request)?;
     for warning in gust_wire::check_members(operation, &input)? {
         let (service, operation) = (address.service.id, operation.route.name);

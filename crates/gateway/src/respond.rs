@@ -5,6 +5,8 @@ use crate::access::is_loopback;
 use crate::admin::ResetError;
 use crate::classify::Route;
 use crate::limits::BodyLimit;
+use crate::pipeline::Raw;
+use crate::serve::ConnectionOrigin;
 use bytes::Bytes;
 use gust_auth::{Head, Spelling};
 use gust_types::{AwsError, RequestId};
@@ -37,7 +39,8 @@ pub(crate) fn nameless(protocol: Protocol) -> &'static ServiceModel {
         unimplemented: &[],
     };
     static OTHER: ServiceModel = NAMELESS;
-    static QUERY: ServiceModel = ServiceModel { xml_namespace: Some("http://webservices.amazon.com/AWSFault/2005-15-09"), ..NAMELESS };
+    static QUERY: ServiceModel =
+        ServiceModel { xml_namespace: Some("http://webservices.amazon.com/AWSFault/2005-15-09"), ..NAMELESS };
     if protocol == Protocol::Query { &QUERY } else { &OTHER }
 }
 
@@ -96,17 +99,20 @@ pub(crate) fn broken(request_id: &RequestId) -> WireResponse {
 
 impl Gateway {
     /// gust's own routes.
-    pub(crate) async fn own(&self, head: &Head<'_>, route: Route<'_>, request_id: &RequestId) -> WireResponse {
+    pub(crate) async fn own(&self, raw: &Raw<'_>, head: &Head<'_>, route: Route<'_>) -> WireResponse {
         match route {
-            Route::Health => json(200, &self.admin().health().await, request_id),
-            Route::Reset => self.reset(head, request_id).await,
-            _ => self.download(head, request_id).await,
+            Route::Health => json(200, &self.admin().health().await, raw.request_id),
+            Route::Reset => self.reset(raw, head).await,
+            _ => self.download(head, raw.request_id).await,
         }
     }
 
-    async fn reset(&self, head: &Head<'_>, request_id: &RequestId) -> WireResponse {
-        if !is_loopback(head.host) || !self.authenticator().hosts.allows_origin(head.headers) {
-            return message(403, "a reset is accepted from this machine only, and from no page", request_id);
+    async fn reset(&self, raw: &Raw<'_>, head: &Head<'_>) -> WireResponse {
+        let request_id = raw.request_id;
+        let from_here = matches!(raw.origin, ConnectionOrigin::Public) && is_loopback(head.host);
+        if !from_here || !self.authenticator().hosts.allows_page(head.headers) {
+            let text = "a reset is accepted from this machine only, from no page and from no function";
+            return message(403, text, request_id);
         }
         match self.admin().reset().await {
             Ok(()) => json(200, &serde_json::json!({ "status": "reset" }), request_id),
@@ -122,7 +128,9 @@ impl Gateway {
 
     /// The link itself is the permission: it was given to somebody who may read what is behind it.
     async fn download(&self, head: &Head<'_>, request_id: &RequestId) -> WireResponse {
-        if self.is_open() && let Err(error) = self.authenticator().check_access(head) {
+        if self.is_open()
+            && let Err(error) = self.authenticator().check_access(head)
+        {
             return message(error.status, &error.message, request_id);
         }
         let path_and_query =
@@ -145,7 +153,8 @@ pub(crate) fn http(response: WireResponse) -> Response<Full<Bytes>> {
     let target = http.headers_mut();
     target.reserve(headers.len() + 2);
     for (name, value) in headers {
-        let pair = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_maybe_shared(Bytes::from(value)).ok());
+        let pair =
+            HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_maybe_shared(Bytes::from(value)).ok());
         match pair {
             Some((name, value)) => {
                 target.append(name, value);

@@ -61,7 +61,12 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(activity: Arc<Activity>, header_time_max: Duration, idle_time_max: Duration, period: Duration) -> Watcher {
+    pub fn new(
+        activity: Arc<Activity>,
+        header_time_max: Duration,
+        idle_time_max: Duration,
+        period: Duration,
+    ) -> Watcher {
         let (waiting, silent) = (Duration::ZERO, Duration::ZERO);
         Watcher { activity, header_time_max, idle_time_max, period, seen: (0, 0, 0), waiting, silent }
     }

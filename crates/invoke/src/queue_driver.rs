@@ -411,8 +411,8 @@ mod tests {
     async fn more_events_than_fit_into_memory_are_all_run() {
         let mut bench = bench(Store::memory(), Arc::new(ManualClock::at(0)), Vec::new()).await;
         let count = 3 * QUEUE_WINDOW_EVENTS;
-        let accepted = (0..count).map(|number| bench.accept(&number.to_string())).collect::<Vec<_>>();
-        futures_util::future::join_all(accepted).await;
+        let ids: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+        futures_util::future::join_all(ids.iter().map(|id| bench.accept(id))).await;
         let mut seen = HashSet::new();
         for _ in 0..count {
             seen.insert(bench.attempt().await);

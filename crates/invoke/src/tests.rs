@@ -241,10 +241,10 @@ async fn what_cannot_be_started_is_told_apart() {
 async fn idle_environments_give_way_when_memory_is_short() {
     let alive: Arc<std::sync::OnceLock<Arc<std::sync::atomic::AtomicUsize>>> = Arc::default();
     let seen = alive.clone();
-    // Room for two environments of 30 MiB, as the fakes say they use.
+    // Room for two environments of 32 MiB, which is what one is taken to need.
     let memory_source: crate::MemorySource = Arc::new(move || {
         let alive = seen.get().map_or(0, |alive| alive.load(Ordering::SeqCst));
-        Some(u64::try_from(100_usize.saturating_sub(30 * alive)).unwrap() << 20)
+        Some(u64::try_from(90_usize.saturating_sub(30 * alive)).unwrap() << 20)
     });
     let settings = Settings { memory_source, memory_reserve_bytes: 0, ..Settings::default() };
     let bench = Bench::new(false, settings);

@@ -2,17 +2,18 @@
 //!
 //! **What counts as memory.** On Lambda `/tmp` is a disk and does not count against MemorySize. Here it is a tmpfs,
 //! whose pages the kernel charges to the function's cgroup. So the kernel's hard limit is MemorySize plus the size of
-//! `/tmp`, and the spawner watches the rest: whenever use could have passed MemorySize, it subtracts what `/tmp` holds
+//! `/tmp`, and the supervisor watches the rest (`memory_watch.rs`): whenever use could have passed MemorySize, it subtracts what `/tmp` holds
 //! and reclaimable page cache, and kills the sandbox as out of memory if the remainder exceeds MemorySize. On v1 the
 //! kernel wakes the watcher exactly at the earliest point where that can be the case; on v2 it samples.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cgroup_v1::V1;
 use crate::cgroup_v2::V2;
+use crate::memory_watch::MemoryFiles;
 
 /// vCPU per MiB of MemorySize: one at 1,769 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
@@ -46,9 +47,7 @@ impl Limits {
 /// Raw figures of one sandbox's cgroups, in bytes, counts and nanoseconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// All memory charged now, `/tmp` and page cache included.
-    pub charged: u64,
-    /// Highest `charged`.
+    /// Most memory ever charged, `/tmp` and page cache included.
     pub peak: u64,
     /// Anonymous memory, shared memory (`/tmp` included) and kernel memory: what cannot be reclaimed.
     pub unreclaimable: u64,
@@ -140,11 +139,12 @@ impl Cgroup {
         }
     }
 
-    /// Asks for `event` to be signalled when charged memory passes `bytes`. False: not supported, sample instead.
-    pub(crate) fn watch_memory(&self, event: BorrowedFd<'_>, bytes: u64) -> io::Result<bool> {
+    /// What a supervisor needs to watch memory.
+    pub(crate) fn memory_files(&self) -> io::Result<MemoryFiles> {
         match self {
-            Cgroup::V1(group) => group.watch_memory(event, bytes).map(|()| true),
-            Cgroup::V2(_) | Cgroup::None => Ok(false),
+            Cgroup::V1(group) => group.memory_files(),
+            Cgroup::V2(group) => group.memory_files(),
+            Cgroup::None => Ok(MemoryFiles::Processes),
         }
     }
 

@@ -1,13 +1,14 @@
 //! cgroup v1: one folder `gust-<data id>/<sandbox>` in each of the hierarchies that limit something.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::{
     CPU_PERIOD_US, Limits, Usage, field, kill_and_remove, make_dir, read, read_number, remove_dir, subfolders, write,
 };
+use crate::memory_watch::MemoryFiles;
 
 /// Where each needed hierarchy is mounted. `cpuacct` is usually mounted together with `cpu`.
 pub(crate) struct V1 {
@@ -153,7 +154,6 @@ impl Group {
             None => 0,
         };
         Ok(Usage {
-            charged: read_number(&self.memory.join("memory.usage_in_bytes"))?,
             peak: read_number(&self.memory.join("memory.max_usage_in_bytes"))?,
             unreclaimable: field(&stat, "total_rss") + field(&stat, "total_shmem") + kernel,
             oom_kill_count: field(&oom, "oom_kill"),
@@ -165,10 +165,15 @@ impl Group {
         write(&self.memory.join("memory.max_usage_in_bytes"), "0")
     }
 
-    pub(crate) fn watch_memory(&self, event: BorrowedFd<'_>, bytes: u64) -> io::Result<()> {
-        let usage: OwnedFd = OpenOptions::new().read(true).open(self.memory.join("memory.usage_in_bytes"))?.into();
-        let registration = format!("{} {} {bytes}", event.as_raw_fd(), usage.as_fd().as_raw_fd());
-        write(&self.memory.join("cgroup.event_control"), &registration)
+    pub(crate) fn memory_files(&self) -> io::Result<MemoryFiles> {
+        let open = |name: &str| -> io::Result<OwnedFd> { Ok(File::open(self.memory.join(name))?.into()) };
+        let control = OpenOptions::new().write(true).open(self.memory.join("cgroup.event_control"))?;
+        Ok(MemoryFiles::V1 {
+            stat: open("memory.stat")?,
+            usage: open("memory.usage_in_bytes")?,
+            kernel: open("memory.kmem.usage_in_bytes")?,
+            control: control.into(),
+        })
     }
 
     pub(crate) fn remove(&self) -> bool {

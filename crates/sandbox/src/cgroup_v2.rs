@@ -1,6 +1,6 @@
 //! cgroup v2: one folder `gust-<data id>/<sandbox>` below the root, or below a subtree delegated to this user.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cgroup::{
     CPU_PERIOD_US, Limits, Usage, field, kill_and_remove, make_dir, read, read_number, remove_dir, subfolders, write,
 };
+use crate::memory_watch::MemoryFiles;
 
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
@@ -112,7 +113,6 @@ impl Group {
         let events = read(&self.folder.join("memory.events"))?;
         let charged = read_number(&self.folder.join("memory.current"))?;
         Ok(Usage {
-            charged,
             // memory.peak came with Linux 5.19.
             peak: read_number(&self.folder.join("memory.peak")).unwrap_or(charged),
             unreclaimable: field(&stat, "anon") + field(&stat, "shmem") + field(&stat, "kernel"),
@@ -125,6 +125,10 @@ impl Group {
     /// sandbox's lifetime peak here: an over-estimate, never an under-estimate.
     pub(crate) fn reset_peak(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    pub(crate) fn memory_files(&self) -> io::Result<MemoryFiles> {
+        Ok(MemoryFiles::V2 { stat: File::open(self.folder.join("memory.stat"))?.into() })
     }
 
     pub(crate) fn remove(&self) -> bool {

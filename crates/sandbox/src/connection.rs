@@ -137,6 +137,10 @@ impl Connection {
             | Message::Done { request }
             | Message::Stats { request, .. }
             | Message::Failed { request, .. } => {
+                if matches!(message, Message::Failed { .. }) {
+                    // If it was about a new sandbox: there is none.
+                    self.sandboxes.remove(&request);
+                }
                 // Whoever asked may have given up waiting; descriptors are closed with the message then.
                 if let Some(reply) = self.pending.remove(&request) {
                     drop(reply.send((message, fds)));

@@ -15,6 +15,7 @@ mod interpreters;
 mod launch;
 mod lifecycle;
 mod live;
+mod memory_watch;
 mod modes;
 mod mounts;
 mod protocol;

@@ -4,10 +4,11 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::Mode;
 use crate::cgroup::Limits;
-use crate::live::{Live, MemoryVerdict, Phase, RuntimeFiles};
+use crate::live::{Live, Phase, RuntimeFiles};
 use crate::mounts::SkeletonKey;
 use crate::protocol::{Create, Failure, MESSAGE_BYTES_MAX, Message, Report, RuntimeFds, Start, ZygoteReport};
 use crate::spawner::{Source, Spawner, token};
@@ -65,10 +66,10 @@ impl Spawner {
             }
         };
         let cgroup = self.tree.create(&format!("{key}-{}", create.id), &limits)?;
-        let joins = cgroup.join_files();
+        let files_of_cgroup = cgroup.join_files().and_then(|joins| Ok((joins, cgroup.memory_files()?)));
         let (status, there) = sys::seqpacket_pair()?;
         let namespaces = if slot.is_some() { libc::CLONE_NEWPID } else { libc::CLONE_NEWUSER | libc::CLONE_NEWPID };
-        let forked = joins.and_then(|joins| match sys::fork(namespaces)? {
+        let forked = files_of_cgroup.and_then(|(joins, memory)| match sys::fork(namespaces)? {
             Forked::Child => supervisor::run(Plan {
                 create: &create,
                 status: &there,
@@ -77,6 +78,8 @@ impl Spawner {
                 log: files.log.as_ref(),
                 channel: files.channel.as_ref(),
                 joins: &joins,
+                memory,
+                memory_bytes: limits.memory_bytes,
                 root,
                 ids,
                 seccomp: &self.seccomp,
@@ -96,7 +99,6 @@ impl Spawner {
             key,
             create,
             phase: Phase::Preparing,
-            limits,
             cgroup,
             slot,
             pid,
@@ -106,7 +108,6 @@ impl Spawner {
             listeners: Vec::new(),
             addresses: Default::default(),
             tmp: None,
-            memory_event: None,
             exit: None,
             over_memory: false,
             frozen: false,
@@ -132,6 +133,10 @@ impl Spawner {
             }
             Ok(Report::Entered) => self.entered(key).map_err(|error| Failure::setup("start program", &error)),
             Ok(Report::Failed(failure)) => Err(failure),
+            Ok(Report::OverMemory) => {
+                live.over_memory = true;
+                Ok(())
+            }
             Ok(Report::Ended { code, signal }) => {
                 self.main_ended(key, code, signal);
                 Ok(())
@@ -140,6 +145,16 @@ impl Spawner {
         };
         if let Err(failure) = result {
             self.give_up(key, failure);
+        }
+    }
+
+    /// The supervisor's last words, if the end of a process is noticed before they are read.
+    fn receive_pending_report(&mut self, key: u64) {
+        if let Some(live) = self.live.get(&key)
+            && live.exit.is_none()
+            && sys_process::poll(&[&live.status], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
+        {
+            self.receive_report(key);
         }
     }
 
@@ -157,10 +172,6 @@ impl Spawner {
             fs::write(proc.join("setgroups"), "deny")?;
             fs::write(proc.join("gid_map"), format!("{INSIDE_GID} {first} 1\n{SUPERVISOR_GID} {second} 1\n"))?;
             fs::write(proc.join("uid_map"), format!("{INSIDE_UID} {first} 1\n{SUPERVISOR_UID} {second} 1\n"))?;
-        }
-        if let Some(event) = live.arm_memory(live.limits.memory_bytes)? {
-            self.epoll.add(&event, token(Source::Memory, key))?;
-            live.memory_event = Some(event);
         }
         live.phase = Phase::Entering;
         sys::send_message(&live.status, GO, &[])
@@ -207,6 +218,7 @@ impl Spawner {
     }
 
     fn main_ended(&mut self, key: u64, code: Option<i32>, signal: Option<i32>) {
+        self.receive_pending_report(key);
         let Some(live) = self.live.get_mut(&key) else { return };
         if live.exit.is_none() {
             let exit = live.ended(code, signal);
@@ -219,6 +231,7 @@ impl Spawner {
 
     /// PID 1 has ended, so everything inside has: the kernel reaps a pid namespace before its PID 1.
     pub(crate) fn supervisor_ended(&mut self, key: u64) {
+        self.receive_pending_report(key);
         let Some(mut live) = self.live.remove(&key) else { return };
         sys_process::reap(live.pid, Wait::Block);
         if live.exit.is_none() {
@@ -234,33 +247,6 @@ impl Spawner {
             self.slots.give_back(first);
         }
         self.remove_cgroup(live.key, live.cgroup);
-    }
-
-    /// Charged memory has passed the point where the limit could be exceeded.
-    pub(crate) fn memory_event(&mut self, key: u64) {
-        let Some(live) = self.live.get_mut(&key) else { return };
-        live.memory_event = None;
-        match live.check_memory() {
-            Ok((MemoryVerdict::Within, Some(event))) => {
-                if self.epoll.add(&event, token(Source::Memory, key)).is_ok() {
-                    live.memory_event = Some(event);
-                }
-            }
-            Ok((MemoryVerdict::Within, None)) => {}
-            // A sandbox whose memory cannot be watched any more must not go on.
-            Ok((MemoryVerdict::Exceeded, _)) | Err(_) => {
-                live.over_memory = true;
-                live.kill();
-            }
-        }
-    }
-
-    /// The same for machines without such events, from time to time.
-    pub(crate) fn sample_memory(&mut self) {
-        let keys: Vec<u64> = self.live.values().filter(|live| !live.frozen).map(|live| live.key).collect();
-        for key in keys {
-            self.memory_event(key);
-        }
     }
 
     /// A zygote's socket is readable.

@@ -39,6 +39,9 @@ pub(crate) const RUNTIME_DIR: &str = "/var/lang/gust";
 /// The files of the Python runtime, embedded.
 const RUNTIME_FILES: &[(&str, &str)] = &[
     ("bootstrap.py", include_str!("../../../runtimes/python/bootstrap.py")),
+    ("runtime_logs.py", include_str!("../../../runtimes/python/runtime_logs.py")),
+    ("runtime_payload.py", include_str!("../../../runtimes/python/runtime_payload.py")),
+    ("runtime_transports.py", include_str!("../../../runtimes/python/runtime_transports.py")),
     ("zygote.py", include_str!("../../../runtimes/python/zygote.py")),
 ];
 

@@ -105,6 +105,8 @@ pub(crate) enum Report {
     /// Inside the user namespace; an executed program is running.
     Entered,
     Failed(Failure),
+    /// Ends now, because memory was exceeded.
+    OverMemory,
     /// The executed program ended.
     Ended { code: Option<i32>, signal: Option<i32> },
 }

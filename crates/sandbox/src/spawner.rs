@@ -23,7 +23,7 @@ use crate::slots::Slots;
 use crate::sys;
 use crate::sys_process::{self, Epoll};
 use crate::zygotes::Zygotes;
-use crate::{Capabilities, Mode};
+use crate::Capabilities;
 
 /// The first argument of a spawner; the second is its [`Settings`].
 pub(crate) const SPAWNER_ARGUMENT: &str = "__spawner";
@@ -32,8 +32,6 @@ pub(crate) const SPAWNER_ARGUMENT: &str = "__spawner";
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a busy cgroup is tried again.
 const REMOVE_INTERVAL: Duration = Duration::from_millis(2);
-/// How often memory is looked at where the kernel gives no events.
-const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What the daemon tells a new spawner. No secrets: it is on the command line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +48,6 @@ pub(crate) enum Source {
     Control,
     Status,
     Process,
-    Memory,
     Zygote,
 }
 
@@ -63,7 +60,6 @@ fn source(token: u64) -> (Source, u64) {
         0 => Source::Control,
         1 => Source::Status,
         2 => Source::Process,
-        3 => Source::Memory,
         _ => Source::Zygote,
     };
     (source, token >> 3)
@@ -159,31 +155,21 @@ impl Spawner {
                     Source::Control => self.receive_request()?,
                     Source::Status => self.receive_report(key),
                     Source::Process => self.supervisor_ended(key),
-                    Source::Memory => self.memory_event(key),
                     Source::Zygote => self.zygote_event(key as usize),
                 }
             }
             self.retry_removals();
-            if self.samples_memory() {
-                self.sample_memory();
-            }
         }
     }
 
     fn next_wake(&self) -> Option<Duration> {
         if !self.removing.is_empty() {
             Some(REMOVE_INTERVAL)
-        } else if self.samples_memory() && self.live.values().any(|live| !live.frozen) {
-            Some(SAMPLE_INTERVAL)
         } else if self.ending.is_some() {
             Some(Duration::from_millis(100))
         } else {
             None
         }
-    }
-
-    fn samples_memory(&self) -> bool {
-        self.capabilities.mode != Mode::RootV1
     }
 
     fn receive_request(&mut self) -> io::Result<()> {
@@ -310,7 +296,7 @@ mod tests {
 
     #[test]
     fn tokens_come_apart_again() {
-        for kind in [Source::Control, Source::Status, Source::Process, Source::Memory, Source::Zygote] {
+        for kind in [Source::Control, Source::Status, Source::Process, Source::Zygote] {
             assert_eq!(source(token(kind, 77)), (kind, 77));
         }
     }

@@ -13,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::Egress;
+use crate::memory_watch::{MemoryFiles, MemoryWatch, Verdict};
 use crate::mounts::{self, Devices, OwnTrees, SkeletonKey, Step, Tmp};
 use crate::protocol::{Create, Failure, Report, Start};
 use crate::sys::{self, Forked};
@@ -68,6 +69,8 @@ pub(crate) struct Plan<'a> {
     pub log: Option<&'a OwnedFd>,
     pub channel: Option<&'a OwnedFd>,
     pub joins: &'a [OwnedFd],
+    pub memory: MemoryFiles,
+    pub memory_bytes: u64,
     pub root: Root,
     pub ids: HostIds,
     pub seccomp: &'a [Vec<u8>],
@@ -75,11 +78,12 @@ pub(crate) struct Plan<'a> {
 
 /// Runs PID 1 of a sandbox in a process just forked into a new pid namespace.
 pub(crate) fn run(plan: Plan<'_>) -> ! {
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| supervise(&plan)));
+    let status = plan.status;
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| supervise(plan, status)));
     let code = match outcome {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
-            report(plan.status, &Report::Failed(Failure::setup("sandbox", &error)), &[]);
+            report(status, &Report::Failed(Failure::setup("sandbox", &error)), &[]);
             1
         }
         Err(_) => 70,
@@ -87,32 +91,36 @@ pub(crate) fn run(plan: Plan<'_>) -> ! {
     sys::exit_now(code)
 }
 
-fn supervise(plan: &Plan<'_>) -> io::Result<()> {
-    close_foreign_descriptors(plan)?;
+fn supervise(plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
+    close_foreign_descriptors(&plan)?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ).step("set oom_score_adj")?;
     sys::new_session().step("new session")?;
     let child_signals = sys_process::child_signal_fd().step("watch children")?;
-    let addresses = prepare(plan)?;
+    let (addresses, tmp) = prepare(&plan)?;
     let mut buffer = [0_u8; 16];
     match sys::receive_message(plan.status, &mut buffer)? {
         Some((1, _)) if buffer[..1] == *GO => {}
         _ => return Err(io::Error::other("the spawner did not let it go on")),
     }
     let main_pid = match &plan.create.start {
-        Start::Exec { path, argv } => Some(start_program(plan, path, argv, &addresses)?),
+        Start::Exec { path, argv } => Some(start_program(&plan, path, argv, &addresses)?),
         Start::Zygote { .. } => None,
     };
-    give_up_privileges(plan)?;
-    sys::close_all_except(&[plan.status.as_raw_fd(), child_signals.as_raw_fd()])?;
-    report(plan.status, &Report::Entered, &[]);
-    watch(plan.status, &child_signals, main_pid)
+    give_up_privileges(&plan)?;
+    let mut keep = vec![status.as_raw_fd(), child_signals.as_raw_fd(), tmp.as_raw_fd()];
+    keep.extend(plan.memory.fds().into_iter().map(AsRawFd::as_raw_fd));
+    sys::close_all_except(&keep)?;
+    report(status, &Report::Entered, &[]);
+    let memory = MemoryWatch::start(plan.memory, tmp, plan.memory_bytes).step("watch memory")?;
+    watch(status, &child_signals, memory, main_pid)
 }
 
 fn close_foreign_descriptors(plan: &Plan<'_>) -> io::Result<()> {
     let mut keep = vec![2, plan.status.as_raw_fd(), plan.environment.as_raw_fd(), plan.output.as_raw_fd()];
     keep.extend(plan.log.into_iter().chain(plan.channel).map(AsRawFd::as_raw_fd));
     keep.extend(plan.joins.iter().map(AsRawFd::as_raw_fd));
+    keep.extend(plan.memory.fds().into_iter().map(AsRawFd::as_raw_fd));
     if let Root::Copy(namespace) = &plan.root {
         keep.push(namespace.as_raw_fd());
     }
@@ -127,7 +135,7 @@ struct Addresses {
 
 /// Makes namespaces, mounts and listeners; ends inside the user namespace, whose maps are not written yet (root), or
 /// are (ordinary user).
-fn prepare(plan: &Plan<'_>) -> io::Result<Addresses> {
+fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
     let create = plan.create;
     let own_network = if create.egress == Egress::None { libc::CLONE_NEWNET } else { 0 };
     let others = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | own_network;
@@ -176,7 +184,7 @@ fn prepare(plan: &Plan<'_>) -> io::Result<Addresses> {
     let prepared =
         Report::Prepared { runtime_api: addresses.runtime_api.clone(), endpoint: addresses.endpoint.clone() };
     report(plan.status, &prepared, &[runtime_api.as_fd(), endpoint.as_fd(), tmp.as_fd()]);
-    Ok(addresses)
+    Ok((addresses, tmp))
 }
 
 fn open_trees(create: &Create) -> io::Result<OwnTrees> {
@@ -319,37 +327,65 @@ fn give_up_privileges(plan: &Plan<'_>) -> io::Result<()> {
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
 }
 
-/// Reaps until the main process or the spawner ends. Returning ends PID 1, and with it all that is inside.
-fn watch(status: &OwnedFd, child_signals: &OwnedFd, main_pid: Option<i32>) -> io::Result<()> {
-    let mut buffer = [0_u8; 16];
+/// Reaps until the main process or the spawner ends, or memory is exceeded. Returning ends PID 1, and with it all that
+/// is inside.
+fn watch(
+    status: &OwnedFd,
+    child_signals: &OwnedFd,
+    mut memory: MemoryWatch,
+    main_pid: Option<i32>,
+) -> io::Result<()> {
     loop {
-        let ready = sys_process::poll(&[status, child_signals], None)?;
-        if ready[1] {
-            sys_process::drain(child_signals);
-            while let Some((pid, ended)) = sys_process::reap(-1, Wait::Poll) {
-                if Some(pid) == main_pid {
-                    let (code, signal) = match ended {
-                        Ended::Exited(code) => (Some(code), None),
-                        Ended::Signalled(signal) => (None, Some(signal)),
-                    };
-                    report(status, &Report::Ended { code, signal }, &[]);
-                    return Ok(());
-                }
-            }
+        let mut fds = vec![status, child_signals];
+        fds.extend(memory.event.as_ref());
+        let ready = sys_process::poll(&fds, memory.interval())?;
+        let idle = !ready.contains(&true);
+        if ready[1] && !reap_children(status, child_signals, main_pid) {
+            return Ok(());
         }
-        if ready[0] {
-            let Some((length, _)) = sys::receive_message(status, &mut buffer)? else {
-                return Ok(());
-            };
-            let signal = match &buffer[..length] {
-                STOP => libc::SIGSTOP,
-                CONTINUE => libc::SIGCONT,
-                _ => continue,
-            };
-            // Fails only if nothing is there to be signalled.
-            drop(sys_process::kill(-1, signal));
+        if ready[0] && !obey(status, &mut memory)? {
+            return Ok(());
+        }
+        if (ready.get(2) == Some(&true) || idle) && memory.check()? == Verdict::Exceeded {
+            report(status, &Report::OverMemory, &[]);
+            return Ok(());
         }
     }
+}
+
+/// False: the main process has ended.
+fn reap_children(status: &OwnedFd, child_signals: &OwnedFd, main_pid: Option<i32>) -> bool {
+    sys_process::drain(child_signals);
+    while let Some((pid, ended)) = sys_process::reap(-1, Wait::Poll) {
+        if Some(pid) == main_pid {
+            let (code, signal) = match ended {
+                Ended::Exited(code) => (Some(code), None),
+                Ended::Signalled(signal) => (None, Some(signal)),
+            };
+            report(status, &Report::Ended { code, signal }, &[]);
+            return false;
+        }
+    }
+    true
+}
+
+/// Takes one message of the spawner. False: it is gone.
+fn obey(status: &OwnedFd, memory: &mut MemoryWatch) -> io::Result<bool> {
+    let mut buffer = [0_u8; 16];
+    let Some((length, _)) = sys::receive_message(status, &mut buffer)? else {
+        return Ok(false);
+    };
+    let signal = match &buffer[..length] {
+        STOP => libc::SIGSTOP,
+        CONTINUE => libc::SIGCONT,
+        _ => return Ok(true),
+    };
+    memory.paused = signal == libc::SIGSTOP;
+    if memory.signals_processes() {
+        // Fails only if nothing is there to be signalled.
+        drop(sys_process::kill(-1, signal));
+    }
+    Ok(true)
 }
 
 /// Tells the spawner. If it is gone, the end of the status socket ends this process anyway.

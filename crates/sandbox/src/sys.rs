@@ -262,6 +262,12 @@ pub(crate) fn new_session() -> io::Result<()> {
     check(unsafe { libc::setsid() }).map(drop)
 }
 
+/// The size of a memory page in bytes.
+pub(crate) fn page_bytes() -> u64 {
+    // SAFETY: a plain value; this one is always known.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.try_into().unwrap_or(4096)
+}
+
 /// Sets the file mode creation mask.
 pub(crate) fn set_umask(mask: u32) {
     // SAFETY: cannot fail.

@@ -94,7 +94,16 @@ def handler(event, context):
     let mut function = world.python(code).await;
     function.invoke(json!(0)).await.unwrap();
     function.sandbox.freeze().await.unwrap();
-    let before = function.sandbox.stats().await.unwrap().cpu_ns;
+    // Stopping takes effect when a thread next leaves the kernel.
+    let mut before = 0;
+    loop {
+        let now = function.sandbox.stats().await.unwrap().cpu_ns;
+        if now == before {
+            break;
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     // A question sent to a frozen function waits in its socket.
     function.send(b"0", json!({})).await;
     let early = tokio::time::timeout(Duration::from_millis(100), function.frame()).await;

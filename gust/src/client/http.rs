@@ -57,7 +57,8 @@ async fn connect(endpoint: &Uri) -> Result<tokio::net::TcpStream, Failure> {
     let limit = Duration::from_millis(CONNECT_MS_MAX);
     let refused = |cause: String| Failure {
         exit_code: EXIT_UNREACHABLE,
-        ..Failure::new(format!("nothing answers at {endpoint}: {cause}")).hint("start it with `gust up`, or name it with --endpoint URL")
+        ..Failure::new(format!("nothing answers at {endpoint}: {cause}"))
+            .hint("start it with `gust up`, or name it with --endpoint URL")
     };
     match tokio::time::timeout(limit, tokio::net::TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => Ok(stream),

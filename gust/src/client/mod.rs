@@ -96,7 +96,8 @@ impl Client {
         let host = self.host();
         let mut headers = HeaderMap::new();
         for (name, value) in &outgoing.headers {
-            headers.insert(*name, HeaderValue::try_from(value).context(format_args!("the header {name} cannot be sent"))?);
+            headers
+                .insert(*name, HeaderValue::try_from(value).context(format_args!("the header {name} cannot be sent"))?);
         }
         let (path, query) = outgoing.path.split_once('?').unwrap_or((outgoing.path, ""));
         let head = Head { method: outgoing.method.as_str(), path, query, host, headers: &headers };

@@ -62,7 +62,12 @@ fn sandbox_check(capabilities: &Result<Capabilities, Failure>) -> Check {
         Ok(found) => {
             let weak = found.guarantees.iter().filter(|guarantee| guarantee.enforcement != Enforcement::Kernel).count();
             let verdict = if weak == 0 { Verdict::Good } else { Verdict::Note };
-            let text = format!("{}, {} of {} guarantees by the kernel", machine::mode_text(found.mode), found.guarantees.len() - weak, found.guarantees.len());
+            let text = format!(
+                "{}, {} of {} guarantees by the kernel",
+                machine::mode_text(found.mode),
+                found.guarantees.len() - weak,
+                found.guarantees.len()
+            );
             Check::new("sandbox", verdict, text)
         }
     }
@@ -92,7 +97,11 @@ fn sdk_check(data: &Path) -> Check {
     folders.extend(folder::cache_path().ok().map(|cache| sdk::folder_in(&cache)));
     match folders.iter().find(|folder| folder.join("boto3/__init__.py").exists()) {
         Some(folder) => Check::new("boto3", Verdict::Good, format!("installed in {}", folder.display())),
-        None => Check::new("boto3", Verdict::Note, "not installed yet: the first `gust up` does it (needs PyPI, or --sdk DIR)"),
+        None => Check::new(
+            "boto3",
+            Verdict::Note,
+            "not installed yet: the first `gust up` does it (needs PyPI, or --sdk DIR)",
+        ),
     }
 }
 
@@ -183,7 +192,13 @@ fn print_plain(checks: &[Check], interpreters: &[Interpreter], capabilities: Opt
     let rows: Vec<Vec<String>> = capabilities
         .guarantees
         .iter()
-        .map(|guarantee| vec![guarantee.name.clone(), machine::enforcement_text(guarantee.enforcement).to_owned(), guarantee.how.clone()])
+        .map(|guarantee| {
+            vec![
+                guarantee.name.clone(),
+                machine::enforcement_text(guarantee.enforcement).to_owned(),
+                guarantee.how.clone(),
+            ]
+        })
         .collect();
     print_table(&["GUARANTEE", "KEPT", "HOW"], &rows);
 }

@@ -45,10 +45,7 @@ fn path(arguments: &cli::Invoke) -> String {
 
 fn request<'a>(arguments: &cli::Invoke, path: &'a str, event: Bytes) -> Outgoing<'a> {
     let kind = if arguments.asynchronous { "Event" } else { "RequestResponse" };
-    let mut headers = vec![
-        ("content-type", "application/json".to_owned()),
-        ("x-amz-invocation-type", kind.to_owned()),
-    ];
+    let mut headers = vec![("content-type", "application/json".to_owned()), ("x-amz-invocation-type", kind.to_owned())];
     if arguments.log || arguments.json && !arguments.asynchronous {
         headers.push(("x-amz-log-type", "Tail".to_owned()));
     }

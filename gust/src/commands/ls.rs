@@ -18,7 +18,9 @@ pub async fn run(arguments: cli::Ls) -> Result<(), Failure> {
         return Ok(());
     }
     match arguments.what {
-        Listing::Functions => print_table(&["NAME", "RUNTIME", "MEMORY", "TIMEOUT", "MODIFIED"], &rows(&items, function_row)),
+        Listing::Functions => {
+            print_table(&["NAME", "RUNTIME", "MEMORY", "TIMEOUT", "MODIFIED"], &rows(&items, function_row))
+        }
         Listing::Groups => print_table(&["LOG GROUP", "STORED", "RETENTION"], &rows(&items, group_row)),
     }
     Ok(())

@@ -110,7 +110,7 @@ pub enum LambdaError {
     #[error("{0}")]
     RuntimeUnavailable(String),
     /// The machine cannot start an environment.
-    #[error("gust could not start an execution environment: {0}")]
+    #[error("gust could not start an execution environment; its log says why.")]
     Sandbox(String),
     /// gust is shutting down.
     #[error("gust is shutting down.")]
@@ -151,11 +151,13 @@ pub enum ParameterError {
     RuntimeAndHandlerRequired,
     /// AWS has retired the runtime and gust has nothing to run it with.
     #[error(
-        "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions."
+        "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We recommend you use the new runtime ({successor}) while creating or updating functions."
     )]
     RuntimeRetired {
         /// The runtime.
         runtime: &'static str,
+        /// What to use instead.
+        successor: &'static str,
     },
     /// The variables are too large together.
     #[error(

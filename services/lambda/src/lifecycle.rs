@@ -16,6 +16,7 @@ use crate::keys;
 use crate::limits;
 use crate::model::{FunctionId, FunctionRecord, LastUpdate, Package, State, Usage};
 use crate::task::to_the_end;
+use futures_util::future::join_all;
 use gust_store::{Order, Range, StoreError, Tx};
 use std::sync::Arc;
 use std::time::Duration;
@@ -251,14 +252,10 @@ impl Lambda {
             .read(move |snapshot| snapshot.range(&Range::prefix(&prefix), Order::Ascending, limits::SETTLE_BATCH))
             .await?;
         let ids: Vec<FunctionId> = pairs.iter().filter_map(|(key, _)| keys::function_id(key)).collect();
-        let mut failure = None;
-        for id in &ids {
-            // One function that cannot be settled must not hold up the others.
-            if let Err(error) = self.settle(id).await {
-                failure.get_or_insert(error);
-            }
-        }
-        failure.map_or(Ok(ids.len()), Err)
+        // At once, so that their commits share a sync; and one that cannot be settled holds up no other.
+        let outcomes = join_all(ids.iter().map(|id| self.settle(id))).await;
+        outcomes.into_iter().collect::<Result<Vec<()>, LambdaError>>()?;
+        Ok(ids.len())
     }
 
     async fn settle(&self, id: &FunctionId) -> Result<(), LambdaError> {

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 /// Tells a PutLogEvents that its events are on disk.
 type Waiter = oneshot::Sender<Result<(), LogsError>>;
 
+/// How long functions' lines wait after a failure.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How many bytes one permit of the PutLogEvents bound stands for.
 const PERMIT_BYTES: usize = 1_024;
 
@@ -56,6 +58,8 @@ struct Pending {
     put_bytes: usize,
     waiters: Vec<Waiter>,
     since: Instant,
+    /// After a failure: when functions' lines are tried again.
+    retry_at: Option<Instant>,
     /// By stream: how many lines gave way, and when the last of them came.
     dropped: BTreeMap<Arc<str>, (u64, i64)>,
 }
@@ -230,7 +234,7 @@ impl Buffer {
                 if self.is_due(pending, now, shard.closing) {
                     return Due::Now;
                 }
-                let at = pending.since + self.flush;
+                let at = self.due_at(pending);
                 first = Some(first.map_or(at, |first| first.min(at)));
             }
         }
@@ -242,10 +246,15 @@ impl Buffer {
     }
 
     fn is_due(&self, pending: &Pending, now: Instant, closing: bool) -> bool {
-        closing
-            || !pending.waiters.is_empty()
-            || pending.bytes() >= self.flush_bytes
-            || now >= pending.since + self.flush
+        if closing || !pending.waiters.is_empty() {
+            return true;
+        }
+        let full = pending.retry_at.is_none() && pending.bytes() >= self.flush_bytes;
+        full || now >= self.due_at(pending)
+    }
+
+    fn due_at(&self, pending: &Pending) -> Instant {
+        pending.retry_at.unwrap_or(pending.since + self.flush)
     }
 
     /// Returns when [`Buffer::due`] may have changed.
@@ -293,6 +302,7 @@ impl Buffer {
             return batch.sink.is_empty();
         }
         let pending = state.groups.entry(group.clone()).or_insert_with(Pending::new);
+        pending.retry_at = Some(Instant::now() + RETRY_PAUSE);
         for event in batch.sink.iter().rev() {
             let bytes = event.waiting_bytes();
             if self.is_over(pending.sink_bytes + bytes) {
@@ -359,6 +369,7 @@ impl Pending {
             put_bytes: 0,
             waiters: Vec::new(),
             since: Instant::now(),
+            retry_at: None,
             dropped: BTreeMap::new(),
         }
     }

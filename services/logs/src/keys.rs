@@ -25,6 +25,9 @@ const DOOMED: Table = Table(0x0207);
 /// The number of starts, from which sequences are made.
 const EPOCH: Table = Table(0x0208);
 
+/// By account, region, name: up to which sequence lines belong to a deleted group of the name.
+const GRAVES: Table = Table(0x0209);
+
 /// All groups of a region.
 pub fn groups(account: &AccountId, region: &Region) -> Key {
     GROUPS.key().text(account.as_str()).text(region.as_str())
@@ -33,6 +36,16 @@ pub fn groups(account: &AccountId, region: &Region) -> Key {
 /// A group.
 pub fn group(name: &GroupName) -> Key {
     groups(&name.account, &name.region).text(&name.name)
+}
+
+/// A deleted group, by name. Lines of it that are still under way must not make it anew.
+pub fn grave(name: &GroupName) -> Key {
+    GRAVES.key().text(name.account.as_str()).text(name.region.as_str()).text(&name.name)
+}
+
+/// All deleted groups, by name.
+pub fn all_graves() -> Key {
+    GRAVES.key()
 }
 
 /// All groups of all accounts.

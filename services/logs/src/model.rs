@@ -38,6 +38,8 @@ pub struct GroupRecord {
     pub id: String,
     /// When it was made, in milliseconds since the epoch.
     pub created_at_ms: i64,
+    /// Events that came before it belong to an earlier group of the name.
+    pub first_sequence: u64,
     /// `STANDARD`, `INFREQUENT_ACCESS`, ...
     pub class: String,
     /// How long events are kept, in days; `None` is for ever.
@@ -56,10 +58,11 @@ impl Record for GroupRecord {
 
 impl GroupRecord {
     /// A group with nothing set.
-    pub fn new(id: String, created_at_ms: i64) -> GroupRecord {
+    pub fn new(id: String, created_at_ms: i64, first_sequence: u64) -> GroupRecord {
         GroupRecord {
             id,
             created_at_ms,
+            first_sequence,
             class: "STANDARD".to_owned(),
             retention_days: None,
             kms_key_id: None,

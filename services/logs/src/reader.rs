@@ -41,6 +41,8 @@ impl StreamFilter {
 pub(crate) struct Query {
     pub group: GroupName,
     pub group_id: String,
+    /// Earlier events belong to a deleted group of the name.
+    pub first_sequence: u64,
     /// Events lie beyond this place ...
     pub after: Position,
     /// ... and before this one.
@@ -159,7 +161,8 @@ impl Visible<'_> {
     fn shows(&self, event: &Event) -> bool {
         let Query { after, before, streams, .. } = self.query;
         let position = event.position();
-        position > *after && position < *before && streams.takes(&event.stream) && !self.is_deleted(event)
+        let own = event.sequence >= self.query.first_sequence;
+        own && position > *after && position < *before && streams.takes(&event.stream) && !self.is_deleted(event)
     }
 
     fn is_deleted(&self, event: &Event) -> bool {

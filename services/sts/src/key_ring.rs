@@ -184,13 +184,8 @@ impl CredentialSource for KeyRing {
         }
         let existing = self.roles.role(&purpose.1).await?;
         let role_id = existing.map_or_else(|| role.invented_id(), |existing| existing.role_id);
-        let new = NewSession {
-            role: &role,
-            role_id: &role_id,
-            session_name: &purpose.2,
-            duration_s,
-            source_identity: None,
-        };
+        let new =
+            NewSession { role: &role, role_id: &role_id, session_name: &purpose.2, duration_s, source_identity: None };
         let made = self.make_session(new).await?;
         self.keep(purpose, &made);
         Ok(made.credentials)
@@ -203,7 +198,12 @@ mod tests {
     use crate::tests::{Bed, ROLE};
 
     fn session(bed: &Bed, name: &str) -> RoleSession {
-        RoleSession { account: bed.account(), role_arn: ROLE.to_owned(), session_name: name.to_owned(), duration_s: 3_600 }
+        RoleSession {
+            account: bed.account(),
+            role_arn: ROLE.to_owned(),
+            session_name: name.to_owned(),
+            duration_s: 3_600,
+        }
     }
 
     #[tokio::test]

@@ -119,7 +119,11 @@ impl RoleName {
         let arn: Arn = role_arn.parse().ok()?;
         let name = arn.resource.strip_prefix("role/")?.rsplit('/').next()?;
         let is_role = arn.service == "iam" && arn.region.is_empty() && !name.is_empty();
-        is_role.then_some(RoleName { account: AccountId::parse(&arn.account)?, partition: arn.partition, name: name.to_owned() })
+        is_role.then_some(RoleName {
+            account: AccountId::parse(&arn.account)?,
+            partition: arn.partition,
+            name: name.to_owned(),
+        })
     }
 
     /// The ARN of a session.
@@ -134,9 +138,10 @@ impl RoleName {
         let letter = |round: u8| {
             // FNV-1a, for it need not be more than stable and well spread.
             let start = 0xcbf2_9ce4_8422_2325_u64 ^ u64::from(round);
-            let hash = seed.bytes().chain([round]).fold(start, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
+            let hash = seed
+                .bytes()
+                .chain([round])
+                .fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
             char::from(KEY_LETTERS[(hash >> 40) as usize % KEY_LETTERS.len()])
         };
         std::iter::once("AROA".to_owned()).chain((0..17).map(|round| letter(round).to_string())).collect()
@@ -163,7 +168,13 @@ mod tests {
         assert_eq!(role.invented_id(), role.clone().invented_id());
         let other = RoleName { name: "worker2".to_owned(), ..role.clone() };
         assert_ne!(role.invented_id(), other.invented_id());
-        for arn in ["", "worker", "arn:aws:iam::000000000000:role/", "arn:aws:iam::0:role/a", "arn:aws:iam::000000000000:user/a"] {
+        for arn in [
+            "",
+            "worker",
+            "arn:aws:iam::000000000000:role/",
+            "arn:aws:iam::0:role/a",
+            "arn:aws:iam::000000000000:user/a",
+        ] {
             assert_eq!(RoleName::parse(arn), None, "{arn}");
         }
     }

@@ -17,11 +17,8 @@ struct OneRole;
 #[async_trait]
 impl RoleDirectory for OneRole {
     async fn role(&self, role_arn: &str) -> Result<Option<RoleSummary>, StoreError> {
-        let summary = RoleSummary {
-            arn: ROLE.to_owned(),
-            role_id: "AROAEXISTING".to_owned(),
-            max_session_duration_s: 7_200,
-        };
+        let summary =
+            RoleSummary { arn: ROLE.to_owned(), role_id: "AROAEXISTING".to_owned(), max_session_duration_s: 7_200 };
         Ok((role_arn == ROLE).then_some(summary))
     }
 }

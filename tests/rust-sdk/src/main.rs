@@ -65,7 +65,8 @@ async fn function(url: &str) -> Outcome {
         assert!(begun.elapsed() < WAIT_MAX, "the function never became active");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let call = client.invoke().function_name("rust-sdk").log_type(LogType::Tail).payload(Blob::new(r#"{"word":"gust"}"#));
+    let call =
+        client.invoke().function_name("rust-sdk").log_type(LogType::Tail).payload(Blob::new(r#"{"word":"gust"}"#));
     let answer = call.send().await?;
     assert_eq!(answer.function_error(), None);
     assert_eq!(answer.payload().map(|payload| payload.as_ref()), Some(br#""tsug""#.as_slice()));
@@ -99,7 +100,8 @@ async fn wait_for_line(url: &str, line: &str) -> Outcome {
 }
 
 async fn refusal(url: &str) -> Outcome {
-    let error = client!(lambda, url).get_function().function_name("nope").send().await.expect_err("there is no such function");
+    let error =
+        client!(lambda, url).get_function().function_name("nope").send().await.expect_err("there is no such function");
     let error = error.into_service_error();
     assert!(error.is_resource_not_found_exception(), "{error:?}");
     Ok(())

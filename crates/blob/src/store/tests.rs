@@ -63,7 +63,7 @@ async fn named_blobs_are_replaced_listed_in_order_and_leave_no_folders() {
     for info in all {
         assert!(blobs.delete(&info.key).await.unwrap());
     }
-    assert!(!blobs.inner.root.join("named").exists());
+    assert!(!blobs.inner.root.path.join("named").exists());
     blobs.put_named("logs/a/1", "new").await.unwrap();
     assert_eq!(blobs.get("logs/a/1").await.unwrap(), "new");
 }
@@ -102,15 +102,15 @@ async fn below_the_reserve_writes_are_refused_and_reads_go_on() {
     assert!(full.delete("kept").await.unwrap());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_puts_and_deletes_in_one_folder_do_not_disturb_each_other() {
     let blobs = Blobs::temporary().unwrap();
     let tasks: Vec<_> = (0..16)
         .map(|task| {
             let blobs = blobs.clone();
             tokio::spawn(async move {
-                for round in 0..8 {
-                    let key = format!("logs/shared/{task}");
+                for round in 0..40 {
+                    let key = format!("logs/shared/{}/{task}", task % 3);
                     blobs.put_named(&key, round.to_string()).await.unwrap();
                     assert_eq!(blobs.get(&key).await.unwrap(), round.to_string());
                     assert!(blobs.delete(&key).await.unwrap());
@@ -127,7 +127,7 @@ async fn concurrent_puts_and_deletes_in_one_folder_do_not_disturb_each_other() {
 #[tokio::test]
 async fn a_temporary_store_vanishes_with_its_last_handle() {
     let blobs = Blobs::temporary().unwrap();
-    let root = blobs.inner.root.clone();
+    let root = blobs.inner.root.path.clone();
     blobs.put("x").await.unwrap();
     drop(blobs);
     assert!(!root.exists());

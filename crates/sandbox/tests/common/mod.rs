@@ -42,7 +42,9 @@ pub struct World {
 pub fn config(state_dir: &Path, data_id: &str) -> SpawnerConfig {
     SpawnerConfig {
         // Not there for the example, which is its own spawner.
-        executable: option_env!("CARGO_BIN_EXE_sandbox-spawner").map(Into::into),
+        executable: std::env::var_os("GUST_TEST_SPAWNER")
+            .map(Into::into)
+            .or(option_env!("CARGO_BIN_EXE_sandbox-spawner").map(Into::into)),
         ..SpawnerConfig::new(state_dir.join("sandbox"), data_id)
     }
 }

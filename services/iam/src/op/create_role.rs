@@ -7,10 +7,10 @@
 use crate::Iam;
 use crate::api::{CreateRole, CreateRoleRequest, CreateRoleResponse, Tag};
 use crate::error::IamError;
+use crate::keys;
 use crate::limits::{ROLES_MAX, SESSION_DURATION_DEFAULT_S, TRUST_POLICY_CHARACTERS_MAX};
 use crate::model::{RoleRecord, UsageRecord, characters};
 use crate::rules::{managed, policy};
-use crate::keys;
 use gust_kit::{Cx, Operation};
 use gust_store::{Record, Tx};
 use gust_types::Ids;
@@ -134,11 +134,17 @@ mod tests {
         let long = format!("{{\"Id\":\"{}\",{}", "x".repeat(2_048), &TRUST[1..]);
         let tag = |key: &str| Tag { key: key.to_owned(), value: String::new() };
         for (input, code) in [
-            (CreateRoleRequest { assume_role_policy_document: "{".to_owned(), ..request("a") }, "MalformedPolicyDocument"),
+            (
+                CreateRoleRequest { assume_role_policy_document: "{".to_owned(), ..request("a") },
+                "MalformedPolicyDocument",
+            ),
             (CreateRoleRequest { assume_role_policy_document: long, ..request("a") }, "LimitExceeded"),
             (CreateRoleRequest { tags: Some(vec![tag("a"), tag("A")]), ..request("a") }, "InvalidInput"),
             (
-                CreateRoleRequest { permissions_boundary: Some("arn:aws:iam::aws:policy/No".to_owned()), ..request("a") },
+                CreateRoleRequest {
+                    permissions_boundary: Some("arn:aws:iam::aws:policy/No".to_owned()),
+                    ..request("a")
+                },
                 "NoSuchEntity",
             ),
         ] {

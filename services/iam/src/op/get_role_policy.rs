@@ -42,7 +42,8 @@ mod tests {
         let bed = Bed::new();
         bed.create_role("worker").await;
         bed.put_policy("worker", "p").await.unwrap();
-        let request = |name: &str| GetRolePolicyRequest { role_name: "worker".to_owned(), policy_name: name.to_owned() };
+        let request =
+            |name: &str| GetRolePolicyRequest { role_name: "worker".to_owned(), policy_name: name.to_owned() };
         let shown = bed.run::<GetRolePolicy>(request("p")).await.unwrap();
         assert_eq!((shown.policy_name.as_str(), shown.policy_document), ("p", url_encoded(POLICY)));
         let error = refusal(bed.run::<GetRolePolicy>(request("q")).await);

@@ -34,10 +34,9 @@ impl Operation for ListAttachedRolePolicies {
         let is_truncated = arns.len() > page.items_max;
         arns.truncate(page.items_max);
         let last = arns.last().map(|arn| marker(arn));
-        let shown = arns.into_iter().map(|arn| AttachedPolicy {
-            policy_name: Some(path_and_name(&arn).1.to_owned()),
-            policy_arn: Some(arn),
-        });
+        let shown = arns
+            .into_iter()
+            .map(|arn| AttachedPolicy { policy_name: Some(path_and_name(&arn).1.to_owned()), policy_arn: Some(arn) });
         Ok(ListAttachedRolePoliciesResponse {
             attached_policies: Some(shown.collect()),
             is_truncated: Some(is_truncated),

@@ -59,9 +59,15 @@ mod tests {
         bed.put_policy("worker2", "other").await.unwrap();
         let request = |marker| ListRolePoliciesRequest { role_name: "worker".to_owned(), marker, max_items: Some(2) };
         let first = bed.run::<ListRolePolicies>(request(None)).await.unwrap();
-        assert_eq!((first.policy_names.as_slice(), first.is_truncated), (&["A".to_owned(), "b".to_owned()][..], Some(true)));
+        assert_eq!(
+            (first.policy_names.as_slice(), first.is_truncated),
+            (&["A".to_owned(), "b".to_owned()][..], Some(true))
+        );
         let second = bed.run::<ListRolePolicies>(request(first.marker)).await.unwrap();
-        assert_eq!((second.policy_names, second.is_truncated, second.marker), (vec!["c".to_owned()], Some(false), None));
+        assert_eq!(
+            (second.policy_names, second.is_truncated, second.marker),
+            (vec!["c".to_owned()], Some(false), None)
+        );
         let missing = ListRolePoliciesRequest { role_name: "gone".to_owned(), ..request(None) };
         assert_eq!(refusal(bed.run::<ListRolePolicies>(missing).await).0, "NoSuchEntity");
     }

@@ -45,13 +45,10 @@ mod tests {
 
     fn request(name: &str, resource_characters: usize) -> PutRolePolicyRequest {
         let resource = format!("arn:{}", "x".repeat(resource_characters.saturating_sub(4)));
-        let document =
-            format!(r#"{{"Version": "2012-10-17", "Statement": {{"Effect":"Allow","Action":"*","Resource":"{resource}"}}}}"#);
-        PutRolePolicyRequest {
-            role_name: "worker".to_owned(),
-            policy_name: name.to_owned(),
-            policy_document: document,
-        }
+        let document = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect":"Allow","Action":"*","Resource":"{resource}"}}}}"#
+        );
+        PutRolePolicyRequest { role_name: "worker".to_owned(), policy_name: name.to_owned(), policy_document: document }
     }
 
     #[tokio::test]

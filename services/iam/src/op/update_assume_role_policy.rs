@@ -54,6 +54,9 @@ mod tests {
         let role = bed.run::<GetRole>(GetRoleRequest { role_name: "worker".to_owned() }).await.unwrap().role;
         assert_eq!(role.assume_role_policy_document, Some(url_encoded(document)));
         assert_eq!(refusal(bed.run::<UpdateAssumeRolePolicy>(request("gone", document)).await).0, "NoSuchEntity");
-        assert_eq!(refusal(bed.run::<UpdateAssumeRolePolicy>(request("worker", "{}")).await).0, "MalformedPolicyDocument");
+        assert_eq!(
+            refusal(bed.run::<UpdateAssumeRolePolicy>(request("worker", "{}")).await).0,
+            "MalformedPolicyDocument"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The managed policies that AWS has. They can be attached; what they permit is not evaluated yet.
 //!
-//! Source: <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html>; names only, as of November
-//! 2026, sorted by path and name.
+//! Source: <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html>; names only,
+//! as of November 2026, sorted by path and name.
 
 use crate::error::IamError;
 

@@ -18,17 +18,8 @@ pub enum Kind {
 
 const SYNTAX: &str = "Syntax errors in policy.";
 const DOCUMENT_KEYS: [&str; 3] = ["Version", "Id", "Statement"];
-const STATEMENT_KEYS: [&str; 9] = [
-    "Sid",
-    "Effect",
-    "Principal",
-    "NotPrincipal",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Condition",
-];
+const STATEMENT_KEYS: [&str; 9] =
+    ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
 /// Checks a document's form.
 pub fn check(document: &str, kind: Kind) -> Result<(), IamError> {
@@ -64,7 +55,8 @@ fn only_keys(object: &Map<String, Value>, known: &[&str]) -> Result<(), IamError
 }
 
 fn check_version(document: &Map<String, Value>, kind: Kind) -> Result<(), IamError> {
-    let version = document.get("Version").map(|version| version.as_str().ok_or_else(|| malformed(SYNTAX))).transpose()?;
+    let version =
+        document.get("Version").map(|version| version.as_str().ok_or_else(|| malformed(SYNTAX))).transpose()?;
     match (version, kind) {
         (Some("2012-10-17"), _) | (Some("2008-10-17") | None, Kind::Trust) => Ok(()),
         (Some("2008-10-17") | None, Kind::Identity) => {
@@ -242,14 +234,17 @@ mod tests {
             identity(&format!(r#"{{{allow},"Resource":"bucket"}}"#)),
             "Resource bucket must be in ARN format or \"*\"."
         );
-        assert!(identity(r#"{"Effect":"Allow","Action":"Get","Resource":"*"}"#).starts_with("Actions/Conditions must be"));
+        assert!(
+            identity(r#"{"Effect":"Allow","Action":"Get","Resource":"*"}"#).starts_with("Actions/Conditions must be")
+        );
         let twice = format!(r#"{{"Sid":"A",{allow},"Resource":"*"}}"#);
         assert!(identity(&format!("{twice},{twice}")).ends_with("must be unique."));
         assert_eq!(
             message(r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#, Kind::Identity),
             "Policy document must be version 2012-10-17 or greater."
         );
-        let trust = |statement: &str| message(&format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#), Kind::Trust);
+        let trust =
+            |statement: &str| message(&format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#), Kind::Trust);
         assert_eq!(
             trust(r#"{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Resource":"*"}"#),
             "Has prohibited field Resource"

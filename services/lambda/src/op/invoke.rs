@@ -190,6 +190,10 @@ mod tests {
         bed.invoker.answer_with(Err(InvokeError::RuntimeUnavailable("no python3.9 here".into())));
         let error = bed.run::<Invoke>(request("a")).await.unwrap_err();
         assert_eq!((error.code.as_ref(), error.message.as_str()), ("InvalidRuntimeException", "no python3.9 here"));
+        bed.invoker.answer_with(Err(InvokeError::Sandbox("/secret/path: no such file".into())));
+        let error = bed.run::<Invoke>(request("a")).await.unwrap_err();
+        assert_eq!((error.code.as_ref(), error.status), ("ServiceException", 500));
+        assert!(!error.message.contains("secret"), "causes are logged, not shown");
     }
 
     #[tokio::test]

@@ -12,16 +12,20 @@ use crate::error::ParameterError;
 /// what gust cannot run yet.
 pub fn check(runtime: Runtime) -> Result<(), ParameterError> {
     let name = runtime.as_str();
-    match runtime {
-        Runtime::Python3_9
-        | Runtime::Python3_10
-        | Runtime::Python3_11
-        | Runtime::Python3_12
-        | Runtime::Python3_13
-        | Runtime::Python3_14
-        | Runtime::ProvidedAl2
-        | Runtime::ProvidedAl2023 => Ok(()),
-        _ if RETIRED.contains(&name) => Err(ParameterError::RuntimeRetired { runtime: name }),
+    let successor = RETIRED.iter().find(|(retired, _)| *retired == name).map(|(_, successor)| *successor);
+    match (runtime, successor) {
+        (_, Some(successor)) => Err(ParameterError::RuntimeRetired { runtime: name, successor }),
+        (
+            Runtime::Python3_9
+            | Runtime::Python3_10
+            | Runtime::Python3_11
+            | Runtime::Python3_12
+            | Runtime::Python3_13
+            | Runtime::Python3_14
+            | Runtime::ProvidedAl2
+            | Runtime::ProvidedAl2023,
+            None,
+        ) => Ok(()),
         _ => Err(ParameterError::Unsupported {
             member: "Runtime",
             reason: format!("{name} cannot be run yet; python3.9 to python3.14, provided.al2 and provided.al2023 can."),
@@ -29,30 +33,30 @@ pub fn check(runtime: Runtime) -> Result<(), ParameterError> {
     }
 }
 
-/// Runtimes for which AWS no longer creates or updates functions.
-const RETIRED: &[&str] = &[
-    "dotnet6",
-    "dotnetcore1.0",
-    "dotnetcore2.0",
-    "dotnetcore2.1",
-    "dotnetcore3.1",
-    "go1.x",
-    "java8",
-    "nodejs",
-    "nodejs10.x",
-    "nodejs12.x",
-    "nodejs14.x",
-    "nodejs4.3",
-    "nodejs4.3-edge",
-    "nodejs6.10",
-    "nodejs8.10",
-    "provided",
-    "python2.7",
-    "python3.6",
-    "python3.7",
-    "python3.8",
-    "ruby2.5",
-    "ruby2.7",
+/// Runtimes for which AWS no longer creates or updates functions, each with the one that it recommends.
+const RETIRED: &[(&str, &str)] = &[
+    ("dotnet6", "dotnet8"),
+    ("dotnetcore1.0", "dotnet8"),
+    ("dotnetcore2.0", "dotnet8"),
+    ("dotnetcore2.1", "dotnet8"),
+    ("dotnetcore3.1", "dotnet8"),
+    ("go1.x", "provided.al2023"),
+    ("java8", "java21"),
+    ("nodejs", "nodejs22.x"),
+    ("nodejs10.x", "nodejs22.x"),
+    ("nodejs12.x", "nodejs22.x"),
+    ("nodejs14.x", "nodejs22.x"),
+    ("nodejs4.3", "nodejs22.x"),
+    ("nodejs4.3-edge", "nodejs22.x"),
+    ("nodejs6.10", "nodejs22.x"),
+    ("nodejs8.10", "nodejs22.x"),
+    ("provided", "provided.al2023"),
+    ("python2.7", "python3.13"),
+    ("python3.6", "python3.13"),
+    ("python3.7", "python3.13"),
+    ("python3.8", "python3.13"),
+    ("ruby2.5", "ruby3.4"),
+    ("ruby2.7", "ruby3.4"),
 ];
 
 /// Whether the function brings its own program.
@@ -85,9 +89,15 @@ mod tests {
 
     #[test]
     fn others_are_refused_by_name() {
-        for name in ["python2.7", "go1.x", "provided"] {
+        for (name, successor) in
+            [("python2.7", "python3.13"), ("go1.x", "provided.al2023"), ("provided", "provided.al2023")]
+        {
             let error = check(Runtime::parse(name).unwrap()).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("The runtime parameter of {name} is no longer supported")), "{error}");
+            let expected = format!(
+                "The runtime parameter of {name} is no longer supported for creating or updating AWS Lambda functions. \
+                 We recommend you use the new runtime ({successor}) while creating or updating functions."
+            );
+            assert_eq!(error, expected);
         }
         for name in ["java21", "nodejs22.x", "ruby3.4", "dotnet8", "python3.15"] {
             let error = check(Runtime::parse(name).unwrap()).unwrap_err().to_string();
@@ -97,8 +107,8 @@ mod tests {
 
     #[test]
     fn every_runtime_of_the_model_has_an_answer() {
-        for name in RETIRED {
-            assert!(Runtime::parse(name).is_some(), "{name} is not in the model");
+        for (name, successor) in RETIRED {
+            assert!(Runtime::parse(name).is_some() && Runtime::parse(successor).is_some(), "{name}, {successor}");
         }
         for runtime in Runtime::ALL {
             let _ = check(*runtime);

@@ -20,7 +20,7 @@ impl Operation for CreateLogGroup {
             return Err(LogsError::InvalidParameter("Log groups starting with AWS/ are reserved for AWS.".to_owned()));
         }
         let id = gust_types::Ids::hex(&*cx.platform().ids, 32);
-        let mut record = GroupRecord::new(id, cx.now_ms());
+        let mut record = GroupRecord::new(id, cx.now_ms(), cx.service.shared.sequence.next());
         if let Some(class) = input.log_group_class {
             record.class = class.as_str().to_owned();
         }
@@ -33,6 +33,7 @@ impl Operation for CreateLogGroup {
                 return Err(LogsError::GroupExists);
             }
             record.save(tx, key)?;
+            tx.delete(keys::grave(&name))?;
             Ok(())
         });
         committed.await?;

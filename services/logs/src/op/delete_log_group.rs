@@ -18,6 +18,8 @@ impl Operation for DeleteLogGroup {
     async fn run(cx: &Cx<Logs>, input: DeleteLogGroupRequest) -> Result<DeleteLogGroupResponse, LogsError> {
         let name = identifier::by_name(&cx.call, &input.log_group_name);
         let deleted = name.clone();
+        // What functions have written until now belongs to this group, also if it is not committed yet.
+        let sequence = cx.service.shared.sequence.next();
         let committed = cx.store().transact(move |tx| {
             let group = catalog::load_group(tx, &deleted)?;
             if group.deletion_protected {
@@ -27,6 +29,7 @@ impl Operation for DeleteLogGroup {
             }
             tx.delete(keys::group(&deleted))?;
             tx.put(keys::doomed(&group.id), Bytes::new())?;
+            tx.put(keys::grave(&deleted), sequence.to_be_bytes().to_vec().into())?;
             Ok(())
         });
         committed.await?;
@@ -87,5 +90,38 @@ mod tests {
         assert_eq!(code_and_message(bench.run::<api::DeleteLogStream>(stream).await).0, "ValidationException");
         bench.run::<api::PutLogGroupDeletionProtection>(protect(false)).await.unwrap();
         bench.run::<DeleteLogGroup>(request()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn lines_that_were_under_way_do_not_make_the_group_anew() {
+        let bench = Bench::new().await.with_stream().await;
+        let shared = &bench.logs.shared;
+        // The writer holds a line of the group when it is deleted.
+        bench.write("g", "live", &[(NOW_MS, "old")]);
+        let lines = vec![gust_kit::ports::LogLine { timestamp_ms: NOW_MS, message: "old".to_owned() }];
+        bench.run::<DeleteLogGroup>(request()).await.unwrap();
+        let grave = keys::grave(&crate::test_support::group_name("g"));
+        assert!(bench.store.read(move |read| read.get(&grave)).await.unwrap().is_some());
+        bench.committed().await;
+        assert_eq!(code_and_message(bench.run::<DeleteLogGroup>(request()).await).0, "ResourceNotFoundException");
+        // A later line makes it.
+        shared.buffer.write(&crate::test_support::group_name("g"), &"live".into(), lines, NOW_MS, &shared.sequence);
+        bench.committed().await;
+        assert_eq!(bench.messages("g").await, ["old"]);
+    }
+
+    /// In every interleaving of writer and deletion the group stays gone.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn deletion_wins_against_the_writer() {
+        let bench = Bench::with(crate::Settings { flush_ms: 0, ..crate::Settings::default() }).await;
+        for n in 0..200 {
+            bench.write("g", "live", &[(NOW_MS + n, "line")]);
+            while bench.run::<DeleteLogGroup>(request()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+            bench.committed().await;
+            let again = bench.run::<DeleteLogGroup>(request()).await;
+            assert_eq!(code_and_message(again).0, "ResourceNotFoundException", "{n}");
+        }
     }
 }

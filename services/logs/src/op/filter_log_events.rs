@@ -56,6 +56,7 @@ impl Operation for FilterLogEvents {
         let query = Query {
             group: group_name,
             group_id,
+            first_sequence: group.first_sequence,
             after,
             before,
             streams,

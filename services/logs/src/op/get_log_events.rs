@@ -47,6 +47,7 @@ impl Operation for GetLogEvents {
         let query = Query {
             group: group_name,
             group_id: group.id,
+            first_sequence: group.first_sequence,
             after,
             before,
             streams: StreamFilter::Names([input.log_stream_name].into()),

@@ -7,10 +7,11 @@ use crate::{Settings, api};
 
 async fn query(bench: &Bench, direction: Direction, events_max: usize) -> Query {
     let group = group_name("g");
-    let group_id = catalog::find_group(&bench.store, &group).await.unwrap().id;
+    let record = catalog::find_group(&bench.store, &group).await.unwrap();
     Query {
         group,
-        group_id,
+        group_id: record.id,
+        first_sequence: record.first_sequence,
         after: Position::before(0),
         before: the_end(),
         streams: StreamFilter::All,
@@ -149,33 +150,4 @@ async fn a_search_that_takes_too_long_ends_with_a_place_to_go_on() {
         }
     };
     assert_eq!(found, ["needle"]);
-}
-
-// THROWAWAY
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn throwaway_measure() {
-    let folder = tempfile::tempdir().unwrap();
-    let bench = Arc::new(Bench::on_disk(folder.path()).await.with_stream().await);
-    let t = std::time::Instant::now();
-    for n in 0..200 { bench.put("s", &[(NOW_MS + n, "hello world")]).await; }
-    println!("serial put {:?}", t.elapsed() / 200);
-    let t = std::time::Instant::now();
-    let tasks: Vec<_> = (0..32).map(|_| { let bench = bench.clone(); tokio::spawn(async move { for n in 0..50 { bench.put("s", &[(NOW_MS + n, "hello world")]).await; } }) }).collect();
-    for task in tasks { task.await.unwrap(); }
-    println!("32 parallel put {:?} each", t.elapsed() / 1600);
-    let t = std::time::Instant::now();
-    for n in 0..200_000 { bench.write("f", "s", &[(NOW_MS + n / 100, "2023-11-14T22:13:20.123Z 0123-4567 INFO hello world from a function, this is line of some length")]); if n % 5000 == 4999 { tokio::time::sleep(std::time::Duration::from_millis(20)).await; } }
-    println!("200k lines {:?}", t.elapsed());
-    bench.committed().await;
-    println!("committed {:?} segments {}", t.elapsed(), bench.segments("f").await);
-    let t = std::time::Instant::now();
-    let n = bench.messages("f").await.len();
-    println!("read {n} lines {:?}", t.elapsed());
-    let t = std::time::Instant::now();
-    let input = api::FilterLogEventsRequest { filter_pattern: Some("needle".to_owned()), ..filter_request("f") };
-    let r = bench.filter(input).await;
-    println!("search {:?} {:?}", t.elapsed(), r.1.is_some());
-    let t = std::time::Instant::now();
-    for _ in 0..100 { bench.filter(api::FilterLogEventsRequest { start_time: Some(NOW_MS + 1999), ..filter_request("f") }).await; }
-    println!("tail {:?}", t.elapsed() / 100);
 }

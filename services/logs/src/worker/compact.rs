@@ -79,6 +79,9 @@ async fn merge(shared: &Shared, group_id: &str, window: u64, ids: Vec<u64>) -> R
         events.extend(found);
     }
     let before: u64 = events.iter().map(|event| event.billed_bytes() as u64).sum();
+    // A commit that failed half-way and was repeated leaves events twice; readers show them once.
+    events.sort_by_key(|event| event.position());
+    events.dedup_by_key(|event| event.position());
     events.retain(|event| !is_deleted(&deleted, event));
     let after: u64 = events.iter().map(|event| event.billed_bytes() as u64).sum();
     let id = shared.sequence.next();

@@ -26,6 +26,7 @@ pub(crate) enum Task {
 
 /// Runs until it is aborted: its transactions are whole, so that it may stop anywhere.
 pub(crate) async fn run(shared: Arc<Shared>, mut tasks: mpsc::Receiver<Task>) {
+    note(sweep::graves(&shared).await, "the names of deleted log groups could not be forgotten");
     note(sweep::orphans(&shared).await, "orphaned log segments could not be deleted");
     let period = Duration::from_millis(shared.settings.maintenance_ms.max(1));
     let mut rounds = tokio::time::interval_at(Instant::now(), period);

@@ -1,11 +1,12 @@
 //! Deletes what nobody can see any more: groups that were deleted, windows past retention, blobs without a row.
 
 use super::body;
-use crate::Shared;
 use crate::error::LogsError;
 use crate::keys;
 use crate::limits::{SWEEP_ROWS_MAX, WINDOW_MS};
 use crate::model::{SegmentRow, UsageRecord};
+use crate::reader::all;
+use crate::{Shared, catalog};
 use gust_store::{Key, Order, Range, Record, StoreError};
 
 /// Deletes all that belonged to a deleted group.
@@ -63,6 +64,31 @@ async fn segments(shared: &Shared, group_id: &str, range: Range) -> Result<(), L
             return Ok(());
         }
     }
+}
+
+/// Forgets deleted groups' names of earlier starts, whose lines cannot be under way any more.
+pub(crate) async fn graves(shared: &Shared) -> Result<(), LogsError> {
+    let prefix = keys::all_graves();
+    let read = shared.platform.store.read(move |read| all(read, &prefix, Range::prefix(&prefix), usize::MAX));
+    let mut old = Vec::new();
+    for (key, value) in read.await? {
+        if shared.sequence.is_earlier(catalog::tombstone_sequence(&value)?) {
+            old.push((key, value));
+        }
+    }
+    for part in old.chunks(SWEEP_ROWS_MAX) {
+        let part = part.to_vec();
+        let committed = shared.platform.store.transact(move |tx| {
+            for (key, value) in &part {
+                if tx.get(key)?.as_ref() == Some(value) {
+                    tx.delete(key.clone())?;
+                }
+            }
+            Ok::<_, StoreError>(())
+        });
+        committed.await?;
+    }
+    Ok(())
 }
 
 /// Deletes some rows; says whether there may be more.

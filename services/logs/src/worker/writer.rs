@@ -14,10 +14,7 @@ use gust_kit::CommonError;
 use gust_store::{Record, StoreError, Tx};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long the writer waits after a failure before it tries again.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Windows whose new segments are counted; beyond it counting begins anew.
 const COUNTED_WINDOWS_MAX: usize = 10_000;
 
@@ -41,34 +38,26 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
         let taken = shared.buffer.take_due(&shared.sequence);
-        if !flush(&shared, taken, &mut counts).await {
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
+        flush(&shared, taken, &mut counts).await;
     }
 }
 
-/// Commits what was taken and tells who waits; `false` if it has to be tried again.
-async fn flush(shared: &Arc<Shared>, taken: Vec<Taken>, counts: &mut HashMap<(String, u64), usize>) -> bool {
+/// Commits what was taken and tells who waits.
+async fn flush(shared: &Arc<Shared>, taken: Vec<Taken>, counts: &mut HashMap<(String, u64), usize>) {
     let outcome = commit(shared, &taken).await;
-    match &outcome {
-        // What can never be written must not stand in the way of the other groups.
-        Err(error) if !is_passing(error) && taken.len() > 1 => {
-            for one in taken {
-                let outcome = commit(shared, std::slice::from_ref(&one)).await;
-                settle(shared, one, &outcome);
-                count_segments(shared, outcome.unwrap_or_default(), counts);
-            }
-            return true;
+    if outcome.is_ok() || taken.len() == 1 {
+        for one in taken {
+            settle(shared, one, &outcome);
         }
-        Err(error) => tracing::error!(cause = %error, "log events could not be written"),
-        Ok(_) => {}
+        count_segments(shared, outcome.unwrap_or_default(), counts);
+        return;
     }
-    let again = outcome.as_ref().is_err_and(is_passing);
+    // What one group cannot write must not stand in the way of the others.
     for one in taken {
+        let outcome = commit(shared, std::slice::from_ref(&one)).await;
         settle(shared, one, &outcome);
+        count_segments(shared, outcome.unwrap_or_default(), counts);
     }
-    count_segments(shared, outcome.unwrap_or_default(), counts);
-    !again
 }
 
 /// Whether the same can succeed later.
@@ -88,19 +77,21 @@ fn is_passing(error: &LogsError) -> bool {
 /// Tells who waits. Functions' lines that could not be written wait again, if that can help.
 fn settle(shared: &Shared, taken: Taken, outcome: &Result<Vec<(String, u64)>, LogsError>) {
     let Taken { group, batch, waiters } = taken;
-    let lost = match outcome {
-        Ok(_) => {
+    let kept = match outcome {
+        Err(error) if is_passing(error) => shared.buffer.restore(&group),
+        _ => {
             shared.buffer.finish(&group);
-            false
-        }
-        Err(error) if is_passing(error) => !shared.buffer.restore(&group),
-        Err(_) => {
-            shared.buffer.finish(&group);
-            !batch.sink.is_empty()
+            outcome.is_ok() || batch.sink.is_empty()
         }
     };
-    if let (true, Err(error)) = (lost, outcome) {
-        tracing::error!(group = %group.name, lines = batch.sink.len(), cause = %error, "log lines are lost");
+    if let Err(error) = outcome {
+        let (group, lines) = (&*group.name, batch.sink.len());
+        match kept {
+            true => {
+                tracing::warn!(group, lines, cause = %error, "log events could not be written; lines wait for another try")
+            }
+            false => tracing::error!(group, lines, cause = %error, "log lines are lost: they could not be written"),
+        }
     }
     for waiter in waiters {
         // A caller that has gone away needs no answer.
@@ -229,15 +220,23 @@ fn transactions(units: Vec<Unit>) -> Vec<Vec<Unit>> {
 /// Writes a unit; returns the group's id, or `None` if the group is gone and nothing of a function makes it anew.
 fn apply(tx: &mut dyn Tx, unit: &Unit, now_ms: i64) -> Result<Option<String>, StoreError> {
     let key = keys::group(&unit.group);
-    let group_id = match (GroupRecord::load(tx, &key)?, &unit.new_id) {
-        (Some(group), _) => group.id,
+    let group = match (GroupRecord::load(tx, &key)?, &unit.new_id) {
+        (Some(group), _) => group,
         (None, Some(id)) => {
-            GroupRecord::new(id.clone(), now_ms).save(tx, key)?;
-            id.clone()
+            let grave = tx.get(&keys::grave(&unit.group))?;
+            let first_sequence = grave.as_deref().map(catalog::tombstone_sequence).transpose()?.unwrap_or(0);
+            if unit.streams.iter().all(|delta| delta.sequence < first_sequence) {
+                return Ok(None);
+            }
+            let group = GroupRecord::new(id.clone(), now_ms, first_sequence);
+            group.save(tx, key)?;
+            tx.delete(keys::grave(&unit.group))?;
+            group
         }
         (None, None) => return Ok(None),
     };
-    for delta in &unit.streams {
+    let group_id = group.id;
+    for delta in unit.streams.iter().filter(|delta| delta.sequence >= group.first_sequence) {
         apply_stream(tx, &group_id, delta, now_ms)?;
     }
     let mut usage = UsageRecord::load(tx, &keys::usage(&group_id))?.unwrap_or_default();

@@ -62,8 +62,8 @@ fn duration_s(given: Option<i32>, role: Option<&RoleSummary>, caller: PrincipalK
 mod tests {
     use super::*;
     use crate::tests::{Bed, ROLE, refusal};
-    use gust_kit::ports::CredentialSource;
     use gust_kit::Principal;
+    use gust_kit::ports::CredentialSource;
 
     fn request(role_arn: &str) -> AssumeRoleRequest {
         AssumeRoleRequest {

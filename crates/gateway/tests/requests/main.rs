@@ -1,269 +1,17 @@
 //! Whole requests over real sockets, against services that exist only here.
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
+mod fixture;
+
+use fixture::{FORM, WHO_BODY, account, ask, authorization, role, send, start};
 use gust_auth::{Head, Signer};
-use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, Gateway, GatewayConfig, ResetError, Serving};
-use gust_kit::ports::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
-use gust_kit::{Call, Endpoint, Principal, PrincipalKind, Registry};
-use gust_types::{AccountId, AwsError, Clock, Doc, SystemClock, SystemIds};
-use gust_wire::schema::{Location, MemberShape, OperationRoute, Shape, StructureShape};
-use gust_wire::{OperationModel, Protocol, ServiceModel};
+use gust_gateway::{AuthPolicy, ConnectionOrigin};
+use gust_kit::Principal;
+use gust_types::{Clock, SystemClock};
 use http::HeaderMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
-
-static TEXT: Shape = Shape::String { min: Some(1), max: None, pattern: None, values: &[], json_value: false, sensitive: false };
-static BLOB: Shape = Shape::Blob { min: None, max: None, sensitive: false };
-const fn member(name: &'static str, location: Location, shape: &'static Shape) -> MemberShape {
-    MemberShape { name, wire_name: name, location, required: false, shape }
-}
-static EMPTY: StructureShape = StructureShape { name: "Empty", members: &[], payload: None };
-static NAMED: StructureShape = StructureShape { name: "Named", members: &[member("Name", Location::Body, &TEXT)], payload: None };
-static SENT: StructureShape = StructureShape {
-    name: "Sent",
-    members: &[member("Name", Location::Uri, &TEXT), member("Payload", Location::Body, &BLOB)],
-    payload: Some("Payload"),
-};
-
-const fn operation(
-    name: &'static str,
-    uri: &'static str,
-    input: &'static StructureShape,
-    output: &'static StructureShape,
-) -> OperationModel {
-    let route = OperationRoute { name, method: "POST", uri };
-    OperationModel { route, status: 200, input, output, result_wrapper: None, errors: &[], members: &[], wordings: &[] }
-}
-
-static INVOKE: OperationModel = operation("Invoke", "/2015-03-31/functions/{Name}/invocations", &SENT, &SENT);
-static DESCRIBE: OperationModel = operation("Describe", "/", &NAMED, &NAMED);
-static WHO: OperationModel = OperationModel { result_wrapper: Some("WhoResult"), ..operation("Who", "/", &NAMED, &NAMED) };
-static STUCK: OperationModel = operation("Stuck", "/stuck", &EMPTY, &EMPTY);
-static PANIC: OperationModel = operation("Panic", "/panic", &EMPTY, &EMPTY);
-
-const BASE: ServiceModel = ServiceModel {
-    id: "lambda",
-    signing_name: "lambda",
-    endpoint_prefix: "lambda",
-    target_prefix: None,
-    protocols: &[Protocol::RestJson],
-    api_version: "2015-03-31",
-    xml_namespace: None,
-    validation_code: "ValidationException",
-    operations: &[&INVOKE, &STUCK, &PANIC],
-    unimplemented: &[OperationRoute { name: "Later", method: "GET", uri: "/2015-03-31/later" }],
-};
-static LAMBDA: ServiceModel = BASE;
-static LOGS: ServiceModel = ServiceModel {
-    id: "logs",
-    signing_name: "logs",
-    endpoint_prefix: "logs",
-    target_prefix: Some("Logs_1"),
-    protocols: &[Protocol::AwsJson11],
-    operations: &[&DESCRIBE],
-    unimplemented: &[],
-    ..BASE
-};
-static STS: ServiceModel = ServiceModel {
-    id: "sts",
-    signing_name: "sts",
-    endpoint_prefix: "sts",
-    protocols: &[Protocol::Query],
-    api_version: "2011-06-15",
-    xml_namespace: Some("https://sts.amazonaws.com/doc/2011-06-15/"),
-    operations: &[&WHO],
-    unimplemented: &[],
-    ..BASE
-};
-
-/// Echoes payloads and says who calls; `Stuck` waits until it is told to go on.
-#[derive(Default)]
-struct Behaviour {
-    begun: Notify,
-    go_on: Notify,
-    ended: Notify,
-    calls: AtomicUsize,
-}
-
-struct Echo(&'static ServiceModel, Arc<Behaviour>);
-
-impl Endpoint for Echo {
-    fn model(&self) -> &'static ServiceModel {
-        self.0
-    }
-
-    fn call(&self, operation: &str, call: Call, input: Doc) -> BoxFuture<'static, Result<Doc, AwsError>> {
-        let (operation, behaviour) = (operation.to_owned(), self.1.clone());
-        Box::pin(async move {
-            behaviour.calls.fetch_add(1, Ordering::SeqCst);
-            match operation.as_str() {
-                "Stuck" => {
-                    behaviour.begun.notify_one();
-                    behaviour.go_on.notified().await;
-                    behaviour.ended.notify_one();
-                    Ok(Doc::Map(vec![]))
-                }
-                "Panic" => panic!("on purpose"),
-                "Invoke" => Ok(Doc::Map(vec![("Payload".to_owned(), input.get("Payload").cloned().unwrap_or_default())])),
-                _ => {
-                    let Principal { account, arn, .. } = call.principal;
-                    let text = format!("{account} {arn} {} {}", call.region, call.origin);
-                    Ok(Doc::Map(vec![("Name".to_owned(), Doc::String(text))]))
-                }
-            }
-        })
-    }
-}
-
-struct Keys(Vec<KeyOwner>);
-
-#[async_trait]
-impl CredentialSource for Keys {
-    async fn owner(&self, access_key_id: &str) -> Result<Option<KeyOwner>, CredentialError> {
-        Ok(self.0.iter().find(|owner| owner.credentials.access_key_id == access_key_id).cloned())
-    }
-
-    async fn session(&self, session: RoleSession) -> Result<Credentials, CredentialError> {
-        Err(CredentialError::MalformedRole(session.role_arn))
-    }
-}
-
-struct Admin;
-
-#[async_trait]
-impl AdminHandlers for Admin {
-    async fn health(&self) -> serde_json::Value {
-        serde_json::json!({ "status": "ok" })
-    }
-
-    async fn reset(&self) -> Result<(), ResetError> {
-        Err(ResetError::NotEphemeral)
-    }
-
-    async fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
-        (path_and_query == "/_gust/code/abc?v=1").then(|| ("application/zip".to_owned(), Bytes::from_static(b"zip")))
-    }
-}
-
-fn account(text: &str) -> AccountId {
-    AccountId::parse(text).unwrap()
-}
-
-fn role() -> Principal {
-    Principal {
-        kind: PrincipalKind::AssumedRole,
-        account: account("222222222222"),
-        arn: "arn:aws:sts::222222222222:assumed-role/r/s".to_owned(),
-        user_id: "AROAX:s".to_owned(),
-        access_key_id: Some("ASIAKNOWN".to_owned()),
-    }
-}
-
-struct Fixture {
-    address: SocketAddr,
-    serving: Serving,
-    behaviour: Arc<Behaviour>,
-}
-
-async fn start(policy: AuthPolicy, origin: ConnectionOrigin) -> Fixture {
-    let behaviour = Arc::new(Behaviour::default());
-    let models = [&LAMBDA, &LOGS, &STS];
-    let endpoints = models.map(|model| Arc::new(Echo(model, behaviour.clone())) as Arc<dyn Endpoint>);
-    let credentials = Credentials {
-        access_key_id: "ASIAKNOWN".to_owned(),
-        secret_access_key: "secret".to_owned(),
-        session_token: Some("token".to_owned()),
-        expires_at_ms: Some(SystemClock.now_ms() + 60_000),
-    };
-    let expired = Credentials {
-        access_key_id: "ASIAEXPIRED".to_owned(),
-        expires_at_ms: Some(SystemClock.now_ms() - 1),
-        ..credentials.clone()
-    };
-    let owner = |credentials| KeyOwner { credentials, principal: role() };
-    let config = GatewayConfig {
-        default_account: account("000000000000"),
-        hosts: vec![],
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds),
-    };
-    let keys = Arc::new(Keys(vec![owner(credentials), owner(expired)]));
-    let gateway = Gateway::new(Registry::new(endpoints), policy, keys, Arc::new(Admin), config);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let serving = gateway.serve(listener, origin);
-    Fixture { address: serving.local_addr().unwrap(), serving, behaviour }
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().filter_map(|line| line.split_once(": ")).find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-}
-
-async fn read_answer(stream: &mut TcpStream) -> Answer {
-    let mut bytes = Vec::new();
-    let mut buffer = [0u8; 65_536];
-    loop {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        if let Some(end) = end {
-            let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-            let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: bytes[end + 4..].to_vec() };
-            let length: usize = answer.header("content-length").unwrap().parse().unwrap();
-            while answer.body.len() < length {
-                let count = stream.read(&mut buffer).await.unwrap();
-                assert!(count > 0, "the answer ended early");
-                answer.body.extend_from_slice(&buffer[..count]);
-            }
-            return answer;
-        }
-        let count = stream.read(&mut buffer).await.unwrap();
-        assert!(count > 0, "no answer came");
-        bytes.extend_from_slice(&buffer[..count]);
-    }
-}
-
-async fn send(stream: &mut TcpStream, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut text = format!("{line} HTTP/1.1\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        text.push_str("Host: 127.0.0.1:4566\r\n");
-    }
-    for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-    stream.write_all(text.as_bytes()).await.unwrap();
-    stream.write_all(body).await.unwrap();
-    read_answer(stream).await
-}
-
-async fn ask(fixture: &Fixture, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
-    send(&mut stream, line, headers, body).await
-}
-
-fn authorization(key: &str, service: &str) -> String {
-    format!("AWS4-HMAC-SHA256 Credential={key}/20260101/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0")
-}
-
-const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-const WHO_BODY: &[u8] = b"Action=Who&Version=2011-06-15";
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn each_protocol_is_served_and_every_answer_has_an_id() {
@@ -292,7 +40,11 @@ async fn each_protocol_is_served_and_every_answer_has_an_id() {
 async fn an_open_gust_reads_the_account_from_the_key() {
     let environment = ConnectionOrigin::Environment(Principal::root(account("333333333333"), None));
     for (origin, key, expected) in [
-        (ConnectionOrigin::Public, "111111111111", "111111111111 arn:aws:iam::111111111111:root eu-west-1 http://127.0.0.1:4566"),
+        (
+            ConnectionOrigin::Public,
+            "111111111111",
+            "111111111111 arn:aws:iam::111111111111:root eu-west-1 http://127.0.0.1:4566",
+        ),
         (ConnectionOrigin::Public, "test", "000000000000 arn:aws:iam::000000000000:root"),
         (ConnectionOrigin::Public, "ASIAKNOWN", "222222222222 arn:aws:sts::222222222222:assumed-role/r/s"),
         (ConnectionOrigin::Public, "ASIAOTHER", "000000000000 arn:aws:iam::000000000000:root"),
@@ -334,6 +86,10 @@ async fn web_pages_are_kept_out() {
         let answer = ask(&fixture, "POST /_gust/reset", &[header], b"").await;
         assert_eq!(answer.status, 403, "{header:?}");
     }
+    let image = "GET /?Action=Who&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test%2F20260101%2F\
+                 us-east-1%2Fsts%2Faws4_request&X-Amz-Signature=0";
+    let answer = ask(&fixture, image, &[("Sec-Fetch-Site", "cross-site")], b"").await;
+    assert_eq!(answer.status, 403, "an image in a page");
     assert_eq!(fixture.behaviour.calls.load(Ordering::SeqCst), 0);
 }
 
@@ -355,10 +111,18 @@ async fn own_routes_answer() {
 }
 
 #[tokio::test]
+async fn a_function_cannot_reset() {
+    let environment = ConnectionOrigin::Environment(role());
+    let fixture = start(AuthPolicy::Open, environment).await;
+    assert_eq!(ask(&fixture, "POST /_gust/reset", &[], b"").await.status, 403);
+}
+
+#[tokio::test]
 async fn what_gust_lacks_is_named() {
     let fixture = start(AuthPolicy::Open, ConnectionOrigin::Public).await;
     let sqs = authorization("test", "sqs");
-    let answer = ask(&fixture, "POST /", &[("Authorization", &sqs), ("X-Amz-Target", "AmazonSQS.SendMessage")], b"{}").await;
+    let answer =
+        ask(&fixture, "POST /", &[("Authorization", &sqs), ("X-Amz-Target", "AmazonSQS.SendMessage")], b"{}").await;
     assert_eq!(answer.status, 501);
     assert!(answer.text().contains("the service 'sqs'"), "{}", answer.text());
     let lambda = authorization("test", "lambda");
@@ -384,7 +148,13 @@ async fn payloads_have_their_bound() {
 }
 
 fn signed(key: &str, secret: &str, token: Option<&str>, body: &[u8]) -> Vec<(String, String)> {
-    let signer = Signer { access_key_id: key, secret_access_key: secret, session_token: token, region: "eu-west-1", service: "sts" };
+    let signer = Signer {
+        access_key_id: key,
+        secret_access_key: secret,
+        session_token: token,
+        region: "eu-west-1",
+        service: "sts",
+    };
     let mut headers = HeaderMap::new();
     headers.insert("content-type", FORM.1.parse().unwrap());
     let head = Head { method: "POST", path: "/", query: "", headers: &headers, host: "127.0.0.1:4566" };
@@ -430,7 +200,8 @@ async fn an_operation_goes_on_when_its_client_goes() {
     let fixture = start(AuthPolicy::Open, ConnectionOrigin::Public).await;
     let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     let lambda = authorization("test", "lambda");
-    let request = format!("POST /stuck HTTP/1.1\r\nHost: localhost\r\nAuthorization: {lambda}\r\nContent-Length: 0\r\n\r\n");
+    let request =
+        format!("POST /stuck HTTP/1.1\r\nHost: localhost\r\nAuthorization: {lambda}\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     fixture.behaviour.begun.notified().await;
     drop(stream);
@@ -462,7 +233,8 @@ async fn stopping_lets_requests_finish_and_then_cuts() {
 
     let fixture = start(AuthPolicy::Open, ConnectionOrigin::Public).await;
     let mut stream = TcpStream::connect(fixture.address).await.unwrap();
-    let request = format!("POST /stuck HTTP/1.1\r\nHost: localhost\r\nAuthorization: {lambda}\r\nContent-Length: 0\r\n\r\n");
+    let request =
+        format!("POST /stuck HTTP/1.1\r\nHost: localhost\r\nAuthorization: {lambda}\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     fixture.behaviour.begun.notified().await;
     assert_eq!(fixture.serving.stop(Duration::from_millis(10)).await, 1);
