@@ -43,6 +43,13 @@ impl SandboxLauncher {
         SandboxLauncher { spawner: RwLock::new(spawner), config, options }
     }
 
+    /// Kills every sandbox and ends the spawner, whichever it is by now.
+    ///
+    /// Errors: it did not end in time.
+    pub async fn shutdown(&self) -> Result<(), SandboxError> {
+        self.spawner.read().await.shutdown().await
+    }
+
     /// Makes a sandbox; once more, with a new spawner, if the spawner is found to have ended.
     async fn create(&self, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
         let created = self.spawner.read().await.create(spec.clone()).await;

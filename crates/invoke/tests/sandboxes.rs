@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use gust_invoke::{
-    Engine, Launcher, NoEndpoint, NoSdk, Ports, SandboxLauncher, SandboxOptions, Settings,
+    Engine, NoEndpoint, NoSdk, Ports, SandboxLauncher, SandboxOptions, Settings,
 };
 use gust_kit::Platform;
 use gust_kit::ports::{
@@ -50,6 +50,7 @@ impl CredentialSource for Keys {
 
 struct World {
     engine: Engine,
+    launcher: Arc<SandboxLauncher>,
     sink: Arc<Sink>,
     folder: TempDir,
     spec: FunctionSpec,
@@ -80,7 +81,7 @@ impl World {
         };
         let spawner = Spawner::start(config.clone()).await.unwrap();
         let options = SandboxOptions { interpreters: interpreters(), strict_runtimes: false, egress: Egress::None };
-        let launcher: Arc<dyn Launcher> = Arc::new(SandboxLauncher::new(spawner.clone(), config.clone(), options));
+        let launcher = Arc::new(SandboxLauncher::new(spawner.clone(), config.clone(), options));
         let sink = Arc::new(Sink::default());
         let ports = Ports {
             logs: sink.clone(),
@@ -88,7 +89,7 @@ impl World {
             endpoint: Arc::new(NoEndpoint),
             sdk: Arc::new(NoSdk),
         };
-        let engine = Engine::new(settings, Platform::system(Store::memory()), launcher, ports);
+        let engine = Engine::new(settings, Platform::system(Store::memory()), launcher.clone(), ports);
         let spec = FunctionSpec {
             account: AccountId::parse("000000000000").unwrap(),
             region: Region::parse("us-east-1").unwrap(),
@@ -113,7 +114,7 @@ impl World {
             },
             tracing_mode: "PassThrough".to_owned(),
         };
-        World { engine, sink, folder, spec, spawner }
+        World { engine, launcher, sink, folder, spec, spawner }
     }
 
     async fn python(code: &str) -> World {
@@ -144,7 +145,7 @@ impl World {
     /// Ends everything and shows that nothing is left.
     async fn end(self) {
         assert!(self.engine.shutdown(Duration::from_secs(10)).await);
-        self.spawner.shutdown().await.unwrap();
+        self.launcher.shutdown().await.unwrap();
         drop(self.folder);
     }
 }
@@ -280,7 +281,7 @@ async fn a_spawner_that_ended_is_replaced() {
     assert_eq!(world.call(json!(1)).await, 1);
     world.spawner.shutdown().await.unwrap();
     assert_eq!(world.call(json!(2)).await, 2, "{}", world.log());
-    assert!(world.engine.shutdown(Duration::from_secs(10)).await);
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -331,5 +332,26 @@ async fn measure() {
     cold.sort();
     init.sort();
     println!("warm p50 {:?} p99 {:?}; cold p50 {:?} max {:?}, init p50 {} us", warm[1_500], warm[2_970], cold[25], cold[49], init[25]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tmp_awslambdaric() {
+    let boot = "#!/bin/sh\nexec /usr/bin/python3.11 -m awslambdaric app.handler\n";
+    let mut world = World::new("provided.al2023", "bootstrap", boot).await;
+    let code = &world.spec.code_dir;
+    assert!(std::process::Command::new("cp").args(["-r", "/tmp/ricpkg/pkg/.", code.to_str().unwrap()]).status().unwrap().success());
+    fs::write(code.join("app.py"), "def handler(event, context):\n    print('in', context.aws_request_id)\n    if event == 'fail': raise KeyError('x')\n    if event == 'big': return 'x' * 7000000\n    if event == 'large': return 'x' * 6000000\n    return event\n").unwrap();
+    assert!(std::process::Command::new("chmod").args(["-R", "a+rX", code.to_str().unwrap()]).status().unwrap().success());
+    world.spec.memory_mb = 1024;
+    for number in 0..5 {
+        assert_eq!(world.call(json!(number)).await, number, "{}", world.log());
+    }
+    assert_eq!(world.call(json!("fail")).await["errorType"], "KeyError");
+    assert_eq!(world.call(json!("large")).await.as_str().unwrap().len(), 6000000);
+    println!("{}", world.call(json!("big")).await);
+    assert_eq!(world.call(json!("x".repeat(5000000))).await.as_str().unwrap().len(), 5000000);
+    assert_eq!(world.call(json!(1)).await, 1, "{}", world.log());
+    println!("{}", world.log().chars().take(3000).collect::<String>());
     world.end().await;
 }

@@ -260,3 +260,14 @@ async fn malformed_and_oversized_heads_are_refused() {
     }
     assert_eq!(ask(&fixture, "GET /_gust/health", &[], b"").await.status, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_trickles_its_headers_is_cut() {
+    let fixture = start(AuthPolicy::Open, ConnectionOrigin::Public).await;
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    stream.write_all(b"GET /_gust/health HTTP/1.1\r\nHost: ").await.unwrap();
+    // The clock runs ahead while everybody waits.
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok() && answer.is_empty(), "{answer:?}");
+}
