@@ -12,6 +12,7 @@ import importlib
 import json
 import logging
 import os
+import site
 import sys
 import time
 import types
@@ -205,6 +206,13 @@ def handle(transport, sink, handler, invoke):
         transport.fail(invoke, payload)
 
 
+def add_builtins():
+    """No site-packages of the machine, but what `site` adds to builtins: exit, quit, help. A zygote does this once."""
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+
+
 def set_up_interpreter():
     """Makes this process look to the function as a fresh interpreter of Lambda does."""
     version = "python%d.%d" % sys.version_info[:2]
@@ -213,12 +221,6 @@ def set_up_interpreter():
     layers = ["/opt/python/lib/%s/site-packages" % version, "/opt/python"]
     sys.path[:] = [TASK_ROOT] + layers + standard + ["/var/runtime"]
     sys.argv = ["/var/runtime/bootstrap.py"]
-    # No site-packages of the machine, but what `site` adds to builtins: exit, quit, help.
-    import site
-
-    site.setquit()
-    site.setcopyright()
-    site.sethelper()
     sys.modules["__main__"] = types.ModuleType("__main__")
     for name in OWN_MODULES:
         sys.modules.pop(name, None)
@@ -238,9 +240,8 @@ def main():
     """Runs in an interpreter that was executed for this function. Returns the exit status."""
     channel_fd = os.environ.pop("_GUST_CHANNEL_FD", None)
     log_fd = os.environ.pop("_GUST_LOG_FD", None)
+    add_builtins()
     set_up_interpreter()
-    import site
-
     # What `-S` left out and wrappers use (a sitecustomize module on PYTHONPATH).
     site.execsitecustomize()
     for fd in (channel_fd, log_fd):

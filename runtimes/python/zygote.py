@@ -127,7 +127,10 @@ class Zygote:
     def receive(self):
         """The next message and its descriptors; the end of the stream ends this process."""
         space = _socket.CMSG_SPACE(FDS_MAX * FD_BYTES)
-        data, control, _, _ = self.socket.recvmsg(MESSAGE_BYTES_MAX, space, _socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, control, _, _ = self.socket.recvmsg(MESSAGE_BYTES_MAX, space, _socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            data = b""
         if not data:
             os._exit(0)
         fds = []
@@ -137,7 +140,10 @@ class Zygote:
         return bootstrap.json.loads(data), fds
 
     def send(self, message):
-        self.socket.send(bootstrap.json.dumps(message).encode())
+        try:
+            self.socket.send(bootstrap.json.dumps(message).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(0)
 
     def run(self):
         """Serves orders; returns only in a child, as the function to run there."""
@@ -223,6 +229,8 @@ class Zygote:
             )
         variables.setdefault("AWS_LAMBDA_RUNTIME_API", order["runtime_api"])
         variables.setdefault("AWS_ENDPOINT_URL", order["endpoint"])
+        # Part of Lambda's environment; the dynamic linker of this process has read it at the zygote's start.
+        variables.setdefault("LD_LIBRARY_PATH", os.environ.get("LD_LIBRARY_PATH", ""))
         os.environ.clear()
         os.environ.update(variables)
         return bootstrap.run_forked
@@ -256,6 +264,7 @@ def read_environment(fd):
 
 def main():
     zygote = Zygote()
+    bootstrap.add_builtins()
     # Collect once, then keep the collector away from what all children share.
     gc.collect()
     gc.disable()

@@ -13,6 +13,10 @@ from harness.functions import create_function, result
 from harness.server import Gust, run_gust
 from harness.waiting import wait_for
 
+TRUST = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},'
+    '"Action":"sts:AssumeRole"}]}'
+)
 ECHO = "def handler(event, context):\n    return event\n"
 
 
@@ -56,7 +60,7 @@ def test_functions_logs_and_roles_survive_a_restart(start, tmp_path):
     client, logs, iam = (first.client(service) for service in ("lambda", "logs", "iam"))
     name = create_function(client, "def handler(event, context):\n    print('first life')\n    return 1\n")
     assert result(client, name) == 1
-    iam.create_role(RoleName="kept", AssumeRolePolicyDocument='{"Version":"2012-10-17","Statement":[]}')
+    iam.create_role(RoleName="kept", AssumeRolePolicyDocument=TRUST)
     logs.create_log_group(logGroupName="/kept")
     before = client.get_function_configuration(FunctionName=name)
     first.stop()

@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         sections.section("unit tests of all crates", unit);
     }
     if wants(Part::Runtimes) {
-        sections.section("tests of the Python runtime", || runtimes(&python));
+        sections.section("tests of the Python runtime", || runtimes(&gust));
     }
     if wants(Part::Conformance) {
         sections.section("conformance: boto3 and the AWS CLI", || pytest(options, &python, &gust, "tests/conformance"));
@@ -124,10 +124,26 @@ fn nextest() -> Result<Command, String> {
     Ok(command)
 }
 
-fn runtimes(python: &Path) -> Result<(), String> {
-    let mut pytest = Command::new(python);
-    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "runtimes/python"]);
-    run::run(pytest.current_dir(project::root()).env("PYTHONDONTWRITEBYTECODE", "1"))
+/// On every interpreter of this machine, as gust finds them.
+fn runtimes(gust: &Path) -> Result<(), String> {
+    // Its exit status is about this machine and does not matter here.
+    let report =
+        Command::new(gust).args(["doctor", "--json"]).output().map_err(|cause| format!("gust doctor: {cause}"))?;
+    let report: serde_json::Value =
+        serde_json::from_slice(&report.stdout).map_err(|cause| format!("the report of gust doctor: {cause}"))?;
+    let rows = report["runtimes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let interpreters: Vec<&str> =
+        rows.iter().filter(|row| row["fit"] == "exact").filter_map(|row| row["path"].as_str()).collect();
+    if interpreters.is_empty() {
+        return Err("gust finds no Python on this machine".to_owned());
+    }
+    for interpreter in interpreters {
+        println!("{interpreter}");
+        let mut tests = Command::new(interpreter);
+        tests.args(["-m", "unittest", "-q"]).current_dir(project::root().join("runtimes/python"));
+        run::run(tests.env("PYTHONDONTWRITEBYTECODE", "1"))?;
+    }
+    Ok(())
 }
 
 fn pytest(options: &Options, python: &Path, gust: &Path, folder: &str) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! One environment: a runtime that serves one request at a time, its output, its credentials' end.
 
 use crate::launcher::{Control, Launched};
-use crate::limits::{LAST_ANSWER_WAIT, LOG_FLUSH_AFTER, MEMORY_SAMPLE_AFTER, SESSION_MARGIN_MS};
+use crate::limits::{LAST_ANSWER_WAIT, LOG_FLUSH_AFTER, MEMORY_SAMPLE_AFTER, SESSION_MARGIN_MS, SETTLE_WAIT};
 use crate::output::Output;
 use crate::recorder::Recorder;
 use async_trait::async_trait;
@@ -159,6 +159,24 @@ impl Environment {
                         flush_at = Some(Instant::now() + LOG_FLUSH_AFTER);
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits (bounded) until the runtime is done with the event that it has answered. Returns whether it lives.
+    pub(crate) async fn settle(&mut self) -> bool {
+        let Environment { connection, output, recorder, exit, exited, .. } = self;
+        let until = Instant::now() + SETTLE_WAIT;
+        loop {
+            tokio::select! {
+                biased;
+                () = connection.settled() => return true,
+                exit = exit.as_mut() => {
+                    *exited = Some(exit);
+                    return false;
+                }
+                () = sleep_until(until) => return true,
+                _ = output.read(recorder) => {}
             }
         }
     }

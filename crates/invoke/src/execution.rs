@@ -258,7 +258,9 @@ async fn conclude(
         function.announce();
     }
     let tail_wanted = running.request.tail == LogTail::Wanted;
+    let mut is_usable = fate == Fate::Lives;
     if tail_wanted {
+        is_usable = is_usable && environment.settle().await;
         finish(function, &mut environment, &running, &ending, duration_us, fate).await;
         outcome.log_tail = environment.recorder.take_tail();
     }
@@ -266,13 +268,17 @@ async fn conclude(
     if !tail_wanted {
         // Whoever waits for the answer goes first.
         tokio::task::yield_now().await;
+        is_usable = is_usable && environment.settle().await;
         finish(function, &mut environment, &running, &ending, duration_us, fate).await;
     }
-    if fate == Fate::Lives {
+    if is_usable {
         if engine.settings.freeze == FreezePolicy::Immediate {
             environment.freeze().await;
         }
         function.give_back(environment);
+    } else if fate == Fate::Lives {
+        // Its process ended after it had answered: it was announced, but nothing comes.
+        function.withdraw();
     }
 }
 

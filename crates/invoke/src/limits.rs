@@ -24,6 +24,9 @@ pub const KILL_WAIT: Duration = Duration::from_secs(5);
 pub const EXIT_WAIT: Duration = Duration::from_millis(500);
 /// How long the answer is waited for of a process that ended, because it may still be in the pipes.
 pub const LAST_ANSWER_WAIT: Duration = Duration::from_millis(20);
+/// How long a runtime that has answered is waited for to ask for the next event, before its environment is
+/// given back anyhow.
+pub const SETTLE_WAIT: Duration = Duration::from_secs(1);
 /// How much output is read at most after an invocation has ended, in bytes: an endless writer must not
 /// keep its environment from being given back.
 pub const DRAIN_BYTES_MAX: usize = 1 << 20;

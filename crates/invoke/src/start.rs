@@ -167,7 +167,11 @@ impl Plan<'_> {
         let init_us = micros(began.elapsed());
         drop(promise);
         let ending = match end {
-            InitEnd::Ready => return Ok((environment, init_us)),
+            InitEnd::Ready => {
+                // What was printed while it loaded stands before START.
+                environment.drain();
+                return Ok((environment, init_us));
+            }
             InitEnd::Failed(failure) => Ending::FunctionError(failure),
             InitEnd::Exited(exit) => Ending::Platform(PlatformFailure::Exited(exit)),
             InitEnd::TimedOut => Ending::Platform(PlatformFailure::TimedOut { timeout_ms: spec.timeout_ms }),

@@ -102,6 +102,15 @@ impl RuntimeConnection {
         }
     }
 
+    /// Waits until the runtime is done with the event that it has answered: over HTTP, until it asks for the
+    /// next one, because a runtime may well end instead. On the channel the answer itself says so. Cancel safe.
+    pub async fn settled(&mut self) {
+        match self {
+            RuntimeConnection::Channel(_) => {}
+            RuntimeConnection::Http(http) => http.settled().await,
+        }
+    }
+
     /// Runs one invocation to its end.
     pub async fn invoke(&mut self, invocation: Invocation) -> Answer {
         self.begin(invocation);

@@ -58,6 +58,10 @@ impl HttpRuntime {
     pub(crate) async fn answer(&mut self) -> Answer {
         self.shared.answer().await
     }
+
+    pub(crate) async fn settled(&mut self) {
+        self.shared.settled().await;
+    }
 }
 
 /// Accepts until aborted; the connections end with it, because the set aborts them when it is dropped.

@@ -144,6 +144,13 @@ impl Shared {
         }
     }
 
+    /// Waits until the runtime asks for the next event.
+    pub(crate) async fn settled(&self) {
+        while self.lock().phase == Phase::Responded {
+            self.changed.notified().await;
+        }
+    }
+
     // ---- the runtime's side
 
     pub(crate) fn next(&self) -> Result<Next<'_>, Refusal> {
@@ -158,12 +165,13 @@ impl Shared {
             }
             Phase::Initialising | Phase::Idle | Phase::Responded => {}
         }
-        let first = state.phase == Phase::Initialising;
+        // Initialised, or done with the last event: somebody may wait for either.
+        let is_news = state.phase != Phase::Idle;
         state.phase = Phase::Idle;
         let (sender, receiver) = oneshot::channel();
         state.waiting = Some(sender);
         drop(state);
-        if first {
+        if is_news {
             self.changed.notify_one();
         }
         Ok(Next::Wait(WaitingNext { shared: self, receiver: Some(receiver) }))
@@ -255,6 +263,11 @@ mod tests {
         assert_eq!(answer("1"), Ok(()));
         assert_eq!(answer("1"), Err(Refusal::State { from: "RuntimeResponseSent", to: "X" }));
         assert_eq!(shared.answer().await, Answer::TooLarge);
+        let settled = shared.settled();
+        tokio::pin!(settled);
+        assert!(futures_util::poll!(settled.as_mut()).is_pending());
+        let _waiting = shared.next();
+        settled.await;
     }
 
     #[tokio::test]

@@ -176,9 +176,7 @@ pub(crate) fn read_number(path: &Path) -> io::Result<u64> {
 
 /// The number after `key` in a "key value" file; zero if absent.
 pub(crate) fn field(text: &str, key: &str) -> u64 {
-    text.lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
-        .unwrap_or(0)
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Makes a folder unless it is there.

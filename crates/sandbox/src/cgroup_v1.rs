@@ -29,8 +29,7 @@ impl V1 {
             mounts.lines().find_map(|line| {
                 let mut words = line.split(' ');
                 let (_, at, kind, options) = (words.next()?, words.next()?, words.next()?, words.next()?);
-                (kind == "cgroup" && options.split(',').any(|option| option == controller))
-                    .then(|| PathBuf::from(at))
+                (kind == "cgroup" && options.split(',').any(|option| option == controller)).then(|| PathBuf::from(at))
             })
         };
         let cpu = hierarchy("cpu")?;
@@ -178,6 +177,7 @@ impl Group {
 
     pub(crate) fn remove(&self) -> bool {
         // All of them are tried, even if the first is busy.
-        self.folders().into_iter().fold(true, |done, folder| remove_dir(folder) && done)
+        let results: Vec<bool> = self.folders().into_iter().map(remove_dir).collect();
+        !results.contains(&false)
     }
 }

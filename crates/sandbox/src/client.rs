@@ -204,8 +204,8 @@ impl Spawner {
         state: Option<watch::Sender<State>>,
         timeout: Duration,
     ) -> Result<Reply, SandboxError> {
-        let bytes = serde_json::to_vec(&Request { request, op })
-            .map_err(|error| SandboxError::Protocol(error.to_string()))?;
+        let bytes =
+            serde_json::to_vec(&Request { request, op }).map_err(|error| SandboxError::Protocol(error.to_string()))?;
         if bytes.len() > crate::protocol::MESSAGE_BYTES_MAX {
             return Err(SandboxError::InvalidSpec("specification too large".to_owned()));
         }

@@ -94,7 +94,8 @@ fn candidates() -> Vec<PathBuf> {
         parents.push(home.join(".pyenv/versions"));
         parents.push(home.join(".local/share/uv/python"));
     }
-    for (variable, below) in [("PYENV_ROOT", "versions"), ("UV_PYTHON_INSTALL_DIR", ""), ("XDG_DATA_HOME", "uv/python")] {
+    for (variable, below) in [("PYENV_ROOT", "versions"), ("UV_PYTHON_INSTALL_DIR", ""), ("XDG_DATA_HOME", "uv/python")]
+    {
         if let Some(root) = std::env::var_os(variable) {
             parents.push(PathBuf::from(root).join(below));
         }
@@ -143,8 +144,11 @@ fn probe(path: &Path) -> Option<Interpreter> {
     let mut number = || lines.next()?.parse::<u8>().ok();
     let version = (number()?, number()?, number()?);
     let prefix = fs::canonicalize(lines.next()?).ok()?;
-    (status.success() && version.0 == 3 && version.1 >= MINOR_MIN)
-        .then(|| Interpreter { version, path: path.to_owned(), prefix })
+    (status.success() && version.0 == 3 && version.1 >= MINOR_MIN).then(|| Interpreter {
+        version,
+        path: path.to_owned(),
+        prefix,
+    })
 }
 
 #[cfg(test)]

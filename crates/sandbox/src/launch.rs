@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn only_variables_that_act_at_exec_avoid_the_zygote() {
-        let zygote = |env: &[(&str, &str)]| matches!(start(&spec(env, PythonTransport::Channel), true).0, Start::Zygote { .. });
+        let zygote =
+            |env: &[(&str, &str)]| matches!(start(&spec(env, PythonTransport::Channel), true).0, Start::Zygote { .. });
         assert!(zygote(&[("MY_PYTHON", "1"), ("PATH", "/bin")]));
         for name in ["PYTHONPATH", "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "AWS_LAMBDA_EXEC_WRAPPER"] {
             assert!(!zygote(&[(name, "x")]), "{name}");

@@ -22,11 +22,7 @@ impl Spawner {
     pub(crate) fn create(&mut self, key: u64, create: Create, fds: Vec<OwnedFd>) -> Result<(), Failure> {
         let files = runtime_files(create.runtime_fds, fds)?;
         let as_root = matches!(self.capabilities.mode, Mode::RootV1 | Mode::RootV2);
-        let slot = if as_root {
-            Some(self.slots.take().ok_or(Failure::NoFreeSlot(self.slots.count))?)
-        } else {
-            None
-        };
+        let slot = if as_root { Some(self.slots.take().ok_or(Failure::NoFreeSlot(self.slots.count))?) } else { None };
         let limits = Limits::new(create.memory_mb, create.tmp_mb, create.pids_max);
         let result = self.start_supervisor(key, create, &files, slot, limits);
         match result {
@@ -193,8 +189,7 @@ impl Spawner {
         fds.extend([files.channel.ok_or_else(missing)?, files.output, files.log.ok_or_else(missing)?]);
         fds.extend(joins);
         let (runtime_api, endpoint) = live.addresses.clone();
-        let order =
-            ForkOrder { key, uid: INSIDE_UID, gid: INSIDE_GID, runtime_api, endpoint, fds, cgroups };
+        let order = ForkOrder { key, uid: INSIDE_UID, gid: INSIDE_GID, runtime_api, endpoint, fds, cgroups };
         live.phase = Phase::Forking;
         self.zygotes.order(interpreter, order)
     }

@@ -22,8 +22,15 @@ const STAT_BYTES_MAX: usize = 16 * 1024;
 
 /// Where the figures come from. Opened by the spawner, who is allowed to.
 pub(crate) enum MemoryFiles {
-    V1 { stat: OwnedFd, usage: OwnedFd, kernel: OwnedFd, control: OwnedFd },
-    V2 { stat: OwnedFd },
+    V1 {
+        stat: OwnedFd,
+        usage: OwnedFd,
+        kernel: OwnedFd,
+        control: OwnedFd,
+    },
+    V2 {
+        stat: OwnedFd,
+    },
     /// No cgroup: the sandbox's own `/proc`.
     Processes,
 }

@@ -87,7 +87,10 @@ fn guarantees(mode: Mode, no_cgroup: bool) -> Vec<Guarantee> {
         ("files: only the package, layers, SDK and system libraries, read-only", (Kernel, "mount namespace, own root")),
         (
             "identity: a host uid of its own, no capabilities",
-            pick((Kernel, "user namespace, uid range"), (Partial, "user namespace, but every function is the same host user")),
+            pick(
+                (Kernel, "user namespace, uid range"),
+                (Partial, "user namespace, but every function is the same host user"),
+            ),
         ),
         ("processes: sees and signals only its own", (Kernel, "pid namespace, hidepid")),
         (
@@ -98,10 +101,7 @@ fn guarantees(mode: Mode, no_cgroup: bool) -> Vec<Guarantee> {
         ("network: egress host", (Not, "shares the host's network, its loopback and abstract sockets included")),
         ("system calls: no mounts, namespaces, tracing, keys, BPF, io_uring", (Kernel, "seccomp, no_new_privs")),
         ("memory limit", limited(memory, (Not, "no cgroup: reported, not limited"))),
-        (
-            "CPU share: MemorySize/1769 vCPU",
-            limited((Kernel, "cgroup cpu quota"), (Not, "no cgroup")),
-        ),
+        ("CPU share: MemorySize/1769 vCPU", limited((Kernel, "cgroup cpu quota"), (Not, "no cgroup"))),
         (
             "processes and threads limit",
             limited((Kernel, "cgroup pids"), (Partial, "RLIMIT_NPROC, per user namespace")),

@@ -64,7 +64,7 @@ pub(crate) struct SkeletonKey {
     pub egress: Egress,
 }
 
-/// Whether device nodes may be made (root) or must be borrowed from the host (in a user namespace).
+/// Whether device nodes may be made (root) or must be borrowed from the host (in a user namespace of one's own).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Devices {
     Make,
@@ -93,6 +93,10 @@ pub(crate) fn build_skeleton(key: &SkeletonKey, at: &Path, devices: Devices) -> 
         fs::write(at.join(&RUNTIME_DIR[1..]).join(name), content).step("write runtime files")?;
     }
     make_dev(&at.join("dev"), devices)?;
+    if devices == Devices::Bind {
+        // A user namespace may mount /proc only while the host's is still to be seen.
+        mount_proc(&at.join("proc"))?;
+    }
     std::env::set_current_dir(at).step("enter root")?;
     sys::pivot_root_here().step("pivot root")?;
     std::env::set_current_dir("/").step("enter new root")?;
@@ -131,7 +135,7 @@ pub(crate) struct Tmp {
 }
 
 /// Completes a copy of a skeleton. PID 1 of the sandbox calls it, in its own pid and mount namespaces.
-pub(crate) fn assemble(trees: &OwnTrees, tmp: &Tmp) -> io::Result<()> {
+pub(crate) fn assemble(trees: &OwnTrees, tmp: &Tmp, devices: Devices) -> io::Result<()> {
     sys::attach(&trees.code, Path::new("/var/task")).step("attach /var/task")?;
     if let Some(layers) = &trees.layers {
         sys::attach(layers, Path::new("/opt")).step("attach /opt")?;
@@ -139,11 +143,9 @@ pub(crate) fn assemble(trees: &OwnTrees, tmp: &Tmp) -> io::Result<()> {
     if let Some(sdk) = &trees.sdk {
         sys::attach(sdk, Path::new("/var/runtime")).step("attach /var/runtime")?;
     }
-    // Read-only as a whole: /proc/sys and sysrq-trigger cannot be written, nor can a process lower its oom_score_adj.
-    // Other users' processes, that is the supervisor, are not shown.
-    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    sys::mount(Some(c"proc"), Path::new("/proc"), Some(c"proc"), flags, Some(c"hidepid=invisible"))
-        .step("mount /proc")?;
+    if devices == Devices::Make {
+        mount_proc(Path::new("/proc"))?;
+    }
     for name in ["kcore", "keys", "key-users", "kmsg", "sysrq-trigger", "timer_list"] {
         let path = Path::new("/proc").join(name);
         match sys::mount(Some(c"/dev/null"), &path, None, libc::MS_BIND, None) {
@@ -160,14 +162,15 @@ pub(crate) fn assemble(trees: &OwnTrees, tmp: &Tmp) -> io::Result<()> {
         tmp.gid
     );
     let options = CString::new(options).expect("digits hold no NUL");
-    sys::mount(
-        Some(c"tmp"),
-        Path::new("/tmp"),
-        Some(c"tmpfs"),
-        libc::MS_NOSUID | libc::MS_NODEV,
-        Some(&options),
-    )
-    .step("mount /tmp")
+    sys::mount(Some(c"tmp"), Path::new("/tmp"), Some(c"tmpfs"), libc::MS_NOSUID | libc::MS_NODEV, Some(&options))
+        .step("mount /tmp")
+}
+
+/// Read-only as a whole: /proc/sys and sysrq-trigger cannot be written, nor can a process lower its oom_score_adj. Other
+/// users' processes, that is the supervisor, are not shown.
+fn mount_proc(at: &Path) -> io::Result<()> {
+    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    sys::mount(Some(c"proc"), at, Some(c"proc"), flags, Some(c"hidepid=invisible")).step("mount /proc")
 }
 
 fn make_dirs(path: &Path) -> io::Result<()> {

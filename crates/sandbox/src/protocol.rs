@@ -22,12 +22,25 @@ pub(crate) struct Request {
 pub(crate) enum Op {
     /// With descriptors: environment, output, then log and channel where [`Create::runtime_fds`] says so.
     Create(Box<Create>),
-    Warm { interpreter: PathBuf, prefix: PathBuf },
-    Kill { key: u64 },
-    Freeze { key: u64 },
-    Thaw { key: u64 },
-    Stats { key: u64 },
-    ResetPeak { key: u64 },
+    Warm {
+        interpreter: PathBuf,
+        prefix: PathBuf,
+    },
+    Kill {
+        key: u64,
+    },
+    Freeze {
+        key: u64,
+    },
+    Thaw {
+        key: u64,
+    },
+    Stats {
+        key: u64,
+    },
+    ResetPeak {
+        key: u64,
+    },
     Shutdown,
 }
 
@@ -73,14 +86,29 @@ pub(crate) enum Message {
     /// First message of a spawner.
     Hello(Capabilities),
     /// With the two listening sockets: Runtime API, then endpoint.
-    Created { request: u64 },
-    Done { request: u64 },
-    Stats { request: u64, stats: SandboxStats },
-    Failed { request: u64, failure: Failure },
+    Created {
+        request: u64,
+    },
+    Done {
+        request: u64,
+    },
+    Stats {
+        request: u64,
+        stats: SandboxStats,
+    },
+    Failed {
+        request: u64,
+        failure: Failure,
+    },
     /// The main process of a sandbox ended.
-    Exited { key: u64, exit: Exit },
+    Exited {
+        key: u64,
+        exit: Exit,
+    },
     /// Processes, mounts and cgroups of a sandbox are gone.
-    Gone { key: u64 },
+    Gone {
+        key: u64,
+    },
 }
 
 /// Why a request failed.
@@ -101,14 +129,20 @@ impl Failure {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// Namespaces and mounts stand; waits for its id maps. With both listeners, and `/tmp` of the sandbox.
-    Prepared { runtime_api: String, endpoint: String },
+    Prepared {
+        runtime_api: String,
+        endpoint: String,
+    },
     /// Inside the user namespace; an executed program is running.
     Entered,
     Failed(Failure),
     /// Ends now, because memory was exceeded.
     OverMemory,
     /// The executed program ended.
-    Ended { code: Option<i32>, signal: Option<i32> },
+    Ended {
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
 }
 
 /// Spawner to zygote. With descriptors: pidfd of PID 1, environment, channel, output, log, then cgroup join files.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Capabilities;
 use crate::cgroup::{Cgroup, Tree};
 use crate::live::Live;
 use crate::modes;
@@ -23,7 +24,6 @@ use crate::slots::Slots;
 use crate::sys;
 use crate::sys_process::{self, Epoll};
 use crate::zygotes::Zygotes;
-use crate::Capabilities;
 
 /// The first argument of a spawner; the second is its [`Settings`].
 pub(crate) const SPAWNER_ARGUMENT: &str = "__spawner";

@@ -85,12 +85,10 @@ impl std::str::FromStr for Egress {
         match text {
             "none" => Ok(Egress::None),
             "host" => Ok(Egress::Host),
-            "nat" => Err(crate::SandboxError::InvalidSpec(
-                "egress nat is not supported yet: use none or host".to_owned(),
-            )),
-            other => Err(crate::SandboxError::InvalidSpec(format!(
-                "unknown egress {other:?}: use none or host"
-            ))),
+            "nat" => {
+                Err(crate::SandboxError::InvalidSpec("egress nat is not supported yet: use none or host".to_owned()))
+            }
+            other => Err(crate::SandboxError::InvalidSpec(format!("unknown egress {other:?}: use none or host"))),
         }
     }
 }

@@ -94,6 +94,10 @@ pub(crate) fn run(plan: Plan<'_>) -> ! {
 fn supervise(plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
     close_foreign_descriptors(&plan)?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
+    if matches!(plan.ids, HostIds::Same { .. }) {
+        // A fork of a process that is not dumpable: its own /proc files would be root's until this is undone.
+        sys::prctl(libc::PR_SET_DUMPABLE, 1)?;
+    }
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ).step("set oom_score_adj")?;
     sys::new_session().step("new session")?;
     let child_signals = sys_process::child_signal_fd().step("watch children")?;
@@ -168,11 +172,11 @@ fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
     };
     let runtime_api = TcpListener::bind(("127.0.0.1", ports.0)).step("listen for the Runtime API")?;
     let endpoint = TcpListener::bind(("127.0.0.1", ports.1)).step("listen for AWS calls")?;
-    let (uid, gid) = match plan.ids {
-        HostIds::Own { first } => (first, first),
-        HostIds::Same { .. } => (INSIDE_UID, INSIDE_GID),
+    let (uid, gid, devices) = match plan.ids {
+        HostIds::Own { first } => (first, first, Devices::Make),
+        HostIds::Same { .. } => (INSIDE_UID, INSIDE_GID, Devices::Bind),
     };
-    mounts::assemble(&trees, &Tmp { size_mb: create.tmp_mb, uid, gid })?;
+    mounts::assemble(&trees, &Tmp { size_mb: create.tmp_mb, uid, gid }, devices)?;
     let tmp = File::open("/tmp").step("open /tmp")?;
     if matches!(plan.ids, HostIds::Own { .. }) {
         sys::unshare(libc::CLONE_NEWUSER).step("new user namespace")?;
@@ -329,12 +333,7 @@ fn give_up_privileges(plan: &Plan<'_>) -> io::Result<()> {
 
 /// Reaps until the main process or the spawner ends, or memory is exceeded. Returning ends PID 1, and with it all that
 /// is inside.
-fn watch(
-    status: &OwnedFd,
-    child_signals: &OwnedFd,
-    mut memory: MemoryWatch,
-    main_pid: Option<i32>,
-) -> io::Result<()> {
+fn watch(status: &OwnedFd, child_signals: &OwnedFd, mut memory: MemoryWatch, main_pid: Option<i32>) -> io::Result<()> {
     loop {
         let mut fds = vec![status, child_signals];
         fds.extend(memory.event.as_ref());

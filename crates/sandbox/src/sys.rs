@@ -40,9 +40,7 @@ pub(crate) fn fork(flags: c_int) -> io::Result<Forked> {
     let flags = c_long::from(flags | libc::CLONE_PIDFD | libc::SIGCHLD);
     // SAFETY: a null stack makes clone behave as fork (the child runs on a copy of this stack); the third argument is
     // where CLONE_PIDFD stores a descriptor and outlives the call. No thread exists whose locks the child could miss.
-    let pid = check_long(unsafe {
-        libc::syscall(libc::SYS_clone, flags, 0_usize, &raw mut pidfd, 0_usize, 0_usize)
-    })?;
+    let pid = check_long(unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, &raw mut pidfd, 0_usize, 0_usize) })?;
     if pid == 0 {
         return Ok(Forked::Child);
     }
@@ -409,8 +407,7 @@ pub(crate) fn receive_message(socket: impl AsFd, buffer: &mut [u8]) -> io::Resul
     header.msg_controllen = control.0.len() as _;
     let length = loop {
         // SAFETY: the header and all it points to outlive the call.
-        let length =
-            unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        let length = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
         if length >= 0 {
             break length as usize;
         }

@@ -184,12 +184,7 @@ impl Epoll {
     pub(crate) fn remove(&self, fd: impl AsFd) -> io::Result<()> {
         // SAFETY: EPOLL_CTL_DEL takes no event.
         check(unsafe {
-            libc::epoll_ctl(
-                self.0.as_raw_fd(),
-                libc::EPOLL_CTL_DEL,
-                fd.as_fd().as_raw_fd(),
-                std::ptr::null_mut(),
-            )
+            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_fd().as_raw_fd(), std::ptr::null_mut())
         })
         .map(drop)
     }
@@ -197,8 +192,7 @@ impl Epoll {
     /// The tokens of ready descriptors, at most 64 at a time.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<Vec<u64>> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
-        let timeout_ms =
-            timeout.map_or(-1, |wait| c_int::try_from(wait.as_millis().max(1)).unwrap_or(c_int::MAX));
+        let timeout_ms = timeout.map_or(-1, |wait| c_int::try_from(wait.as_millis().max(1)).unwrap_or(c_int::MAX));
         // SAFETY: the array and its length outlive the call.
         let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 64, timeout_ms) };
         match check(count) {

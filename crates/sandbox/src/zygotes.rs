@@ -41,7 +41,9 @@ pub(crate) struct ForkOrder {
 pub(crate) enum ZygoteEvent {
     Report(ZygoteReport),
     /// It ended: orders not yet carried out, and sandboxes whose start was under way, have failed.
-    Gone { failed: Vec<u64> },
+    Gone {
+        failed: Vec<u64>,
+    },
 }
 
 struct Zygote {
@@ -98,10 +100,8 @@ impl Zygotes {
     }
 
     pub(crate) fn order(&mut self, interpreter: &Path, order: ForkOrder) -> io::Result<()> {
-        let zygote = self
-            .by_interpreter
-            .get_mut(interpreter)
-            .ok_or_else(|| io::Error::other("the Python zygote has ended"))?;
+        let zygote =
+            self.by_interpreter.get_mut(interpreter).ok_or_else(|| io::Error::other("the Python zygote has ended"))?;
         zygote.waiting.push_back(order);
         zygote.flush()
     }
@@ -192,14 +192,7 @@ fn start(interpreter: &Path, skeleton: &OwnedFd, seccomp: &[Vec<u8>]) -> io::Res
     let hex = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let hello = serde_json::json!({ "seccomp": seccomp.iter().map(hex).collect::<Vec<_>>() });
     sys::send_message(&here, hello.to_string().as_bytes(), &[])?;
-    Ok(Zygote {
-        pid,
-        socket: here,
-        ready: false,
-        waiting: VecDeque::new(),
-        in_flight: Vec::new(),
-        warmers: Vec::new(),
-    })
+    Ok(Zygote { pid, socket: here, ready: false, waiting: VecDeque::new(), in_flight: Vec::new(), warmers: Vec::new() })
 }
 
 fn become_zygote(skeleton: &OwnedFd, socket: &OwnedFd) -> io::Result<()> {

@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 /// One function forked from the zygote, one executed (a PYTHON* variable asks for that).
 async fn both(world: &World) -> Vec<Function> {
     let forked = world.python(EVALUATE).await;
-    let executed = world
-        .python_with(EVALUATE, |spec| spec.env.push(("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())))
-        .await;
+    let executed =
+        world.python_with(EVALUATE, |spec| spec.env.push(("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()))).await;
     vec![forked, executed]
 }
 
@@ -129,8 +128,15 @@ result = [attempt({}), attempt(9001), attempt(4566), [name for _, name in socket
     );
     for mut function in both(&world).await {
         let result = function.evaluate(&code).await;
-        let expected = json!(["ConnectionRefusedError", "connected", "connected", ["lo"], "127.0.0.1:9001",
-            "http://127.0.0.1:4566", "gust-test"]);
+        let expected = json!([
+            "ConnectionRefusedError",
+            "connected",
+            "connected",
+            ["lo"],
+            "127.0.0.1:9001",
+            "http://127.0.0.1:4566",
+            "gust-test"
+        ]);
         assert_eq!(result, expected);
         assert!(function.sandbox.runtime_api.as_ref().unwrap().accept().is_ok(), "the connection arrived here");
     }
@@ -176,8 +182,20 @@ result = [zero, status["NoNewPrivs"], status["Seccomp"], status["Uid"], status["
           open("/proc/self/uid_map").read().split()[0], os.getpid() == os.getsid(0), status["SigBlk"],
           int(status["SigIgn"], 16) & ~0x1001000, os.umask(0o22), open("/proc/self/oom_score_adj").read().strip()]
 "#;
-    let expected = json!([true, "1", "2", "993\t993\t993\t993", "990\t990\t990\t990", "", "993", true,
-        "0000000000000000", 0, 0o22, "500"]);
+    let expected = json!([
+        true,
+        "1",
+        "2",
+        "993\t993\t993\t993",
+        "990\t990\t990\t990",
+        "",
+        "993",
+        true,
+        "0000000000000000",
+        0,
+        0o22,
+        "500"
+    ]);
     check(&world, code, expected).await;
 }
 
@@ -228,7 +246,15 @@ async fn functions_are_different_host_users_and_share_no_tmp() {
     let mut uids = Vec::new();
     for pid in sandbox_processes_below(world.spawner.pid()) {
         let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
-        let uid: u32 = status.lines().find_map(|line| line.strip_prefix("Uid:\t")).unwrap().split('\t').next().unwrap().parse().unwrap();
+        let uid: u32 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Uid:\t"))
+            .unwrap()
+            .split('\t')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
         uids.push(uid);
     }
     let mut sandboxed: Vec<u32> = uids.into_iter().filter(|uid| *uid != 0).collect();
@@ -259,13 +285,15 @@ async fn layers_and_sdk_are_where_lambda_has_them() {
     let world = World::new().await;
     let layers = package(&[("python/from_layer.py", "name = 'layer'"), ("lib/x", "")]);
     let sdk = package(&[("from_sdk.py", "name = 'sdk'")]);
-    std::fs::set_permissions(layers.path().join("python"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(layers.path().join("python"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let mut function = world
         .python_with(EVALUATE, |spec| {
             spec.layers_dir = Some(layers.path().to_owned());
             spec.sdk_dir = Some(sdk.path().to_owned());
         })
         .await;
-    let result = function.evaluate("import from_layer, from_sdk; result = [from_layer.__file__, from_sdk.__file__]").await;
+    let result =
+        function.evaluate("import from_layer, from_sdk; result = [from_layer.__file__, from_sdk.__file__]").await;
     assert_eq!(result, json!(["/opt/python/from_layer.py", "/var/runtime/from_sdk.py"]));
 }

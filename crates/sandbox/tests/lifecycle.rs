@@ -248,8 +248,7 @@ fn kill_hard(pid: u32) {
 
 async fn gone(processes: &[u32]) {
     // A zombie whose parent is not reaping (a container without an init) has ended, too.
-    let alive = |pid: &u32| {
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-    };
+    let alive =
+        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     eventually("processes gone", || !processes.iter().any(alive)).await;
 }

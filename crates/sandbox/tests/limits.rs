@@ -155,6 +155,7 @@ result = time.process_time()
 async fn descriptors_and_core_files_are_limited_as_on_lambda() {
     let world = World::new().await;
     let mut function = world.python(EVALUATE).await;
-    let code = "import resource as r; result = [r.getrlimit(x) for x in (r.RLIMIT_NOFILE, r.RLIMIT_CORE, r.RLIMIT_NPROC)]";
+    let code =
+        "import resource as r; result = [r.getrlimit(x) for x in (r.RLIMIT_NOFILE, r.RLIMIT_CORE, r.RLIMIT_NPROC)]";
     assert_eq!(function.evaluate(code).await, json!([[1024, 1024], [0, 0], [1024, 1024]]));
 }

@@ -21,7 +21,12 @@ struct Case {
 fn cases() -> Vec<Case> {
     let case = |name, code, event: Value, expected| Case { name, code, event, expected, output: "", log: "" };
     vec![
-        case("echo", "def handler(event, context):\n    return event\n", json!({"ä": [1, 2.5, null]}), Ok(json!({"ä": [1, 2.5, null]}))),
+        case(
+            "echo",
+            "def handler(event, context):\n    return event\n",
+            json!({"ä": [1, 2.5, null]}),
+            Ok(json!({"ä": [1, 2.5, null]})),
+        ),
         case(
             "context",
             r#"
@@ -34,16 +39,20 @@ def handler(event, context):
             context.get_remaining_time_in_millis(), os.environ.get("_X_AMZN_TRACE_ID")]
 "#,
             json!(0),
-            Ok(json!(["req-1", "fn", "$LATEST", "128", "arn:aws:lambda:us-east-1:000000000000:function:test", "/aws/lambda/fn",
-                "stream", "blue", "id", "inst", {"k": "v"}, null, 0, "Root=1-2-3"])),
+            Ok(
+                json!(["req-1", "fn", "$LATEST", "128", "arn:aws:lambda:us-east-1:000000000000:function:test", "/aws/lambda/fn",
+                "stream", "blue", "id", "inst", {"k": "v"}, null, 0, "Root=1-2-3"]),
+            ),
         ),
         Case {
             name: "exception",
             code: "def inner():\n    raise ValueError('boom')\ndef handler(event, context):\n    inner()\n",
             event: json!(0),
-            expected: Err(json!({"errorMessage": "boom", "errorType": "ValueError", "requestId": "req-1", "stackTrace": [
+            expected: Err(
+                json!({"errorMessage": "boom", "errorType": "ValueError", "requestId": "req-1", "stackTrace": [
                 "  File \"/var/task/lambda_function.py\", line 4, in handler\n    inner()\n",
-                "  File \"/var/task/lambda_function.py\", line 2, in inner\n    raise ValueError('boom')\n"]})),
+                "  File \"/var/task/lambda_function.py\", line 2, in inner\n    raise ValueError('boom')\n"]}),
+            ),
             output: "",
             log: "[ERROR] ValueError: boom\nTraceback (most recent call last):\n\u{a0}\u{a0}File \"/var/task/lambda_function.py\", line 4, in handler\n\u{a0}\u{a0}\u{a0}\u{a0}inner()\n",
         },
@@ -61,10 +70,25 @@ def handler(event, context):
             Ok(serde_json::from_str(r#"[1.10, {"a": 12345678901234567890}, "gust-decimal-0"]"#).unwrap()),
         ),
         case("bytes", "def handler(event, context):\n    return b'[1]'\n", json!(0), Ok(json!([1]))),
-        case("path", "import sys\ndef handler(event, context):\n    return [sys.path[0], sys.path[2], sys.path[-1], __name__, sys.argv, sys.modules['__main__'].__dict__.get('__file__')]\n",
-            json!(0), Ok(json!(["/var/task", "/opt/python", "/var/runtime", "lambda_function", ["/var/runtime/bootstrap.py"], null]))),
-        case("hygiene", "import sys\ndef handler(event, context):\n    names = [n for n in sys.modules if n in ('bootstrap', 'zygote') or n.startswith('runtime_')]\n    return [names, callable(exit), any('site-packages' in p and not p.startswith('/opt') for p in sys.path)]\n",
-            json!(0), Ok(json!([[], true, false]))),
+        case(
+            "path",
+            "import sys\ndef handler(event, context):\n    return [sys.path[0], sys.path[2], sys.path[-1], __name__, sys.argv, sys.modules['__main__'].__dict__.get('__file__')]\n",
+            json!(0),
+            Ok(json!([
+                "/var/task",
+                "/opt/python",
+                "/var/runtime",
+                "lambda_function",
+                ["/var/runtime/bootstrap.py"],
+                null
+            ])),
+        ),
+        case(
+            "hygiene",
+            "import sys\ndef handler(event, context):\n    names = [n for n in sys.modules if n in ('bootstrap', 'zygote') or n.startswith('runtime_')]\n    return [names, callable(exit), any('site-packages' in p and not p.startswith('/opt') for p in sys.path)]\n",
+            json!(0),
+            Ok(json!([[], true, false])),
+        ),
         Case {
             name: "print and logging",
             code: "import logging, sys\nlogging.getLogger().setLevel('INFO')\ndef handler(event, context):\n    print('to stdout', end='')\n    sys.stderr.write('to stderr\\n')\n    logging.info('to log %d\\nsecond line', 5)\n",
@@ -73,16 +97,55 @@ def handler(event, context):
             output: "to stdoutto stderr\n",
             log: "Z\treq-1\tto log 5\nsecond line\n",
         },
-        case("closed stdout", "import sys, os\nsys.stdout.close()\nsys.stderr.close()\ndef handler(event, context):\n    print('x')\n    os.close(1)\n    print('y')\n    return 1\n", json!(0), Ok(json!(1))),
-        case("fork", "import os\ndef handler(event, context):\n    if os.fork() == 0:\n        return 'child'\n    os.wait()\n    return 'parent'\n", json!(0), Ok(json!("parent"))),
-        case("thread", "import threading\ndef handler(event, context):\n    out = []\n    t = threading.Thread(target=lambda: out.append(1))\n    t.start()\n    t.join()\n    return out\n", json!(0), Ok(json!([1]))),
-        case("multiprocessing pipe", "import multiprocessing as m\ndef work(c):\n    c.send(5)\ndef handler(event, context):\n    a, b = m.get_context('fork').Pipe()\n    p = m.get_context('fork').Process(target=work, args=(b,))\n    p.start()\n    p.join()\n    return a.recv()\n", json!(0), Ok(json!(5))),
-        case("subprocess", "import subprocess, sys\ndef handler(event, context):\n    return subprocess.run([sys.executable, '-c', 'print(40 + 2)'], capture_output=True, text=True).stdout\n", json!(0), Ok(json!("42\n"))),
-        case("common modules", "import ssl, sqlite3, hashlib, uuid, random, socket, asyncio, zlib, ctypes, urllib.request\ndef handler(event, context):\n    return asyncio.run(asyncio.sleep(0, 'done'))\n", json!(0), Ok(json!("done"))),
-        case("large", "def handler(event, context):\n    return event + 'x'\n", json!("y".repeat(5_000_000)), Ok(json!("y".repeat(5_000_000) + "x"))),
-        case("too large", "def handler(event, context):\n    return 'x' * 7_000_000\n", json!(0),
+        case(
+            "closed stdout",
+            "import sys, os\nsys.stdout.close()\nsys.stderr.close()\ndef handler(event, context):\n    print('x')\n    os.close(1)\n    print('y')\n    return 1\n",
+            json!(0),
+            Ok(json!(1)),
+        ),
+        case(
+            "fork",
+            "import os\ndef handler(event, context):\n    if os.fork() == 0:\n        return 'child'\n    os.wait()\n    return 'parent'\n",
+            json!(0),
+            Ok(json!("parent")),
+        ),
+        case(
+            "thread",
+            "import threading\ndef handler(event, context):\n    out = []\n    t = threading.Thread(target=lambda: out.append(1))\n    t.start()\n    t.join()\n    return out\n",
+            json!(0),
+            Ok(json!([1])),
+        ),
+        case(
+            "multiprocessing pipe",
+            "import multiprocessing as m\ndef work(c):\n    c.send(5)\ndef handler(event, context):\n    a, b = m.get_context('fork').Pipe()\n    p = m.get_context('fork').Process(target=work, args=(b,))\n    p.start()\n    p.join()\n    return a.recv()\n",
+            json!(0),
+            Ok(json!(5)),
+        ),
+        case(
+            "subprocess",
+            "import subprocess, sys\ndef handler(event, context):\n    return subprocess.run([sys.executable, '-c', 'print(40 + 2)'], capture_output=True, text=True).stdout\n",
+            json!(0),
+            Ok(json!("42\n")),
+        ),
+        case(
+            "common modules",
+            "import ssl, sqlite3, hashlib, uuid, random, socket, asyncio, zlib, ctypes, urllib.request\ndef handler(event, context):\n    return asyncio.run(asyncio.sleep(0, 'done'))\n",
+            json!(0),
+            Ok(json!("done")),
+        ),
+        case(
+            "large",
+            "def handler(event, context):\n    return event + 'x'\n",
+            json!("y".repeat(5_000_000)),
+            Ok(json!("y".repeat(5_000_000) + "x")),
+        ),
+        case(
+            "too large",
+            "def handler(event, context):\n    return 'x' * 7_000_000\n",
+            json!(0),
             Err(json!({"errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
-                "errorType": "Function.ResponseSizeTooLarge", "requestId": "req-1", "stackTrace": []}))),
+                "errorType": "Function.ResponseSizeTooLarge", "requestId": "req-1", "stackTrace": []})),
+        ),
     ]
 }
 
@@ -139,25 +202,70 @@ async fn behaves(interpreter: &Interpreter, executed: bool) {
         assert_eq!(kind, if expected[0].is_null() { b'R' } else { b'F' }, "{place}: {body}");
         if kind == b'F' {
             assert_eq!(body["errorType"], expected[0], "{place}");
-            assert!(body["errorMessage"].as_str().unwrap().starts_with(expected[1].as_str().unwrap()), "{place}: {body}");
-            assert_eq!(body["stackTrace"].as_array().unwrap().is_empty(), expected[2] == json!(false), "{place}: {body}");
+            assert!(
+                body["errorMessage"].as_str().unwrap().starts_with(expected[1].as_str().unwrap()),
+                "{place}: {body}"
+            );
+            assert_eq!(
+                body["stackTrace"].as_array().unwrap().is_empty(),
+                expected[2] == json!(false),
+                "{place}: {body}"
+            );
             assert_eq!(function.sandbox.wait().await.code, Some(1), "{place}");
-            assert!(function.log_now().iter().any(|(level, text)| *level == 5 && text.starts_with("[ERROR]")), "{place}");
+            assert!(
+                function.log_now().iter().any(|(level, text)| *level == 5 && text.starts_with("[ERROR]")),
+                "{place}"
+            );
         }
     }
 }
 
+/// Names and contents of a package's files.
+type Files = Vec<(&'static str, &'static str)>;
+
 /// Files, handler, and error type, start of the message, and whether there is a stack trace.
-fn init_failures() -> Vec<(Vec<(&'static str, &'static str)>, &'static str, Value)> {
+fn init_failures() -> Vec<(Files, &'static str, Value)> {
     let good = "def handler(event, context):\n    return 1\n";
     vec![
-        (vec![("m.py", "")], "absent.handler", json!(["Runtime.ImportModuleError", "Unable to import module 'absent': No module named 'absent'", false])),
-        (vec![("m.py", "import nothing_like_it")], "m.handler", json!(["Runtime.ImportModuleError", "Unable to import module 'm': No module named 'nothing_like_it'", false])),
-        (vec![("m.py", "")], "m.handler", json!(["Runtime.HandlerNotFound", "Handler 'handler' missing on module 'm'", false])),
-        (vec![("m.py", "")], "m", json!(["Runtime.MalformedHandlerName", "Bad handler 'm': not enough values to unpack (expected 2, got 1)", false])),
-        (vec![("m.py", "def x(:\n")], "m.handler", json!(["Runtime.UserCodeSyntaxError", "Syntax error in module 'm': ", true])),
+        (
+            vec![("m.py", "")],
+            "absent.handler",
+            json!(["Runtime.ImportModuleError", "Unable to import module 'absent': No module named 'absent'", false]),
+        ),
+        (
+            vec![("m.py", "import nothing_like_it")],
+            "m.handler",
+            json!([
+                "Runtime.ImportModuleError",
+                "Unable to import module 'm': No module named 'nothing_like_it'",
+                false
+            ]),
+        ),
+        (
+            vec![("m.py", "")],
+            "m.handler",
+            json!(["Runtime.HandlerNotFound", "Handler 'handler' missing on module 'm'", false]),
+        ),
+        (
+            vec![("m.py", "")],
+            "m",
+            json!([
+                "Runtime.MalformedHandlerName",
+                "Bad handler 'm': not enough values to unpack (expected 2, got 1)",
+                false
+            ]),
+        ),
+        (
+            vec![("m.py", "def x(:\n")],
+            "m.handler",
+            json!(["Runtime.UserCodeSyntaxError", "Syntax error in module 'm': ", true]),
+        ),
         (vec![("m.py", "raise KeyError('k')\n")], "m.handler", json!(["KeyError", "'k'", true])),
-        (vec![("m.py", "")], "sys.exit", json!(["Runtime.BuiltInModuleConflict", "Cannot use built-in module sys as a handler module", false])),
+        (
+            vec![("m.py", "")],
+            "sys.exit",
+            json!(["Runtime.BuiltInModuleConflict", "Cannot use built-in module sys as a handler module", false]),
+        ),
         (vec![("pkg/mod.py", good), ("pkg/__init__.py", "")], "pkg/mod.handler", json!([null])),
         (vec![("pkg/mod.py", good)], "pkg.mod.handler", json!([null])),
         (vec![("bootstrap.py", good)], "bootstrap.handler", json!([null])),
@@ -218,7 +326,10 @@ def handler(event, context):
     let parsed: Vec<Value> = events.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
     assert_eq!(events.iter().map(|(level, _)| *level).collect::<Vec<_>>(), [4, 5, 5]);
     assert_eq!(parsed[0]["message"], json!({"a": 1}));
-    assert_eq!((&parsed[0]["order"], &parsed[0]["level"], &parsed[0]["logger"]), (&json!(7), &json!("WARNING"), &json!("mine")));
+    assert_eq!(
+        (&parsed[0]["order"], &parsed[0]["level"], &parsed[0]["logger"]),
+        (&json!(7), &json!("WARNING"), &json!("mine"))
+    );
     assert_eq!((&parsed[1]["errorType"], &parsed[1]["requestId"]), (&json!("ZeroDivisionError"), &json!("req-1")));
     assert_eq!((&parsed[2]["errorType"], &parsed[2]["level"]), (&json!("RuntimeError"), &json!("ERROR")));
 }
@@ -227,15 +338,21 @@ def handler(event, context):
 async fn speaks_the_runtime_api_where_it_must() {
     let world = World::new().await;
     let mut function = world
-        .start_python(&[("lambda_function.py", "def handler(event, context):\n    return [event, context.aws_request_id]\n")], |spec| {
-            spec.program = Program::Python { interpreter: any_python(), transport: PythonTransport::Http };
-        })
+        .start_python(
+            &[("lambda_function.py", "def handler(event, context):\n    return [event, context.aws_request_id]\n")],
+            |spec| {
+                spec.program = Program::Python { interpreter: any_python(), transport: PythonTransport::Http };
+            },
+        )
         .await;
     let listener = function.sandbox.runtime_api.take().unwrap();
     listener.set_nonblocking(false).unwrap();
     let posted = tokio::task::spawn_blocking(move || serve_once(&listener));
     let posted = tokio::time::timeout(DEADLINE, posted).await.unwrap().unwrap();
-    assert_eq!(posted, ("POST /2018-06-01/runtime/invocation/abc/response HTTP/1.1".to_owned(), "[{\"n\": 1}, \"abc\"]".to_owned()));
+    assert_eq!(
+        posted,
+        ("POST /2018-06-01/runtime/invocation/abc/response HTTP/1.1".to_owned(), "[{\"n\": 1}, \"abc\"]".to_owned())
+    );
 }
 
 /// A Runtime API that gives out one invocation, and returns the request line and body of the answer.
