@@ -54,7 +54,7 @@ def log_lines(logs, name, until, timeout_s=15):
     def read():
         try:
             pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
-            messages = [event["message"] for page in pages for event in page["events"]]
+            messages = [event["message"].removesuffix("\n") for page in pages for event in page["events"]]
         except logs.exceptions.ResourceNotFoundException:
             return None
         return messages if until(messages) else None

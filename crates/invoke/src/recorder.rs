@@ -67,10 +67,10 @@ impl Recorder {
         }
     }
 
-    fn push(&mut self, timestamp_ms: i64, message: String) {
+    fn push(&mut self, timestamp_ms: i64, mut message: String) {
+        message.push('\n');
         if let Some(tail) = &mut self.tail {
             tail.extend_from_slice(message.as_bytes());
-            tail.push(b'\n');
             if tail.len() > 64 * LOG_TAIL_BYTES_MAX {
                 tail.drain(..tail_start(tail));
             }

@@ -98,7 +98,11 @@ pub(crate) struct CollectingSink(Mutex<Vec<LogLine>>);
 
 impl LogSink for CollectingSink {
     fn write(&self, _destination: &LogDestination, lines: Vec<LogLine>) {
-        self.0.lock().unwrap().extend(lines);
+        let without_end = |line: LogLine| LogLine {
+            message: line.message.strip_suffix('\n').expect("every line has its end").to_owned(),
+            ..line
+        };
+        self.0.lock().unwrap().extend(lines.into_iter().map(without_end));
     }
 }
 

@@ -24,7 +24,7 @@ struct Sink(Mutex<Vec<String>>);
 
 impl LogSink for Sink {
     fn write(&self, _destination: &LogDestination, lines: Vec<LogLine>) {
-        self.0.lock().unwrap().extend(lines.into_iter().map(|line| line.message));
+        self.0.lock().unwrap().extend(lines.into_iter().map(|line| line.message.trim_end().to_owned()));
     }
 }
 

@@ -21,7 +21,7 @@ pub struct LogDestination {
 pub struct LogLine {
     /// When it was written, in milliseconds since the epoch.
     pub timestamp_ms: i64,
-    /// Its text, without the line's end.
+    /// Its text. A function's lines end with a newline, as they do in AWS's own GetLogEvents.
     pub message: String,
 }
 
