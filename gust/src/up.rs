@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::failure::{Context, Failure};
 use crate::folder::{self, Folder};
 use crate::interpreters::{DeferredLauncher, Wishes};
-use crate::machine::{UID_BASE, UID_COUNT};
+use crate::machine::{UID_COUNT, uid_base};
 use crate::sdk;
 use gust_sandbox::{Spawner, SpawnerConfig};
 use std::io::ErrorKind;
@@ -78,7 +78,7 @@ fn spawner_config(folder: &Folder) -> SpawnerConfig {
     SpawnerConfig {
         state_dir: folder.part("run"),
         data_id: folder.id().to_owned(),
-        uid_base: UID_BASE,
+        uid_base: uid_base(folder.id()),
         uid_count: UID_COUNT,
         executable: None,
     }

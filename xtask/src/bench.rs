@@ -2,7 +2,6 @@
 
 use crate::{project, python, run};
 use std::fmt::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -11,10 +10,6 @@ use std::time::Instant;
 const KILL_ROW: &str = "19";
 /// What the end-to-end test prints about a run.
 const KILL_MARK: &str = "durability:";
-/// The floor of the cold start of a custom runtime. Its own shell and `unshare` are part of it.
-const SPAWN_FLOOR: &str =
-    "#!/bin/sh\nexec unshare --user --map-root-user --pid --mount --ipc --uts --net --fork -- \"$@\"\n";
-
 /// Its flags.
 #[derive(clap::Args)]
 pub struct Options {
@@ -36,6 +31,7 @@ struct Built {
     gust: PathBuf,
     bench: PathBuf,
     bootstrap: PathBuf,
+    spawn_floor: PathBuf,
 }
 
 /// Runs it; the error is a message for the user.
@@ -64,6 +60,8 @@ pub fn run(options: &Options) -> Result<(), String> {
 fn build() -> Result<Built, String> {
     let root = project::root();
     run::run(run::cargo().args(["build", "--release", "--quiet", "--package", "gust", "--package", "gust-bench"]))?;
+    let floor = ["build", "--release", "--quiet", "--package", "gust-sandbox", "--example", "spawn_floor"];
+    run::run(run::cargo().args(floor))?;
     let mut echo = run::cargo();
     echo.args(["build", "--release", "--quiet", "--locked", "--manifest-path"]);
     echo.arg(root.join("tests/functions/rust-echo/Cargo.toml")).env("CARGO_TARGET_DIR", root.join("target/standalone"));
@@ -73,6 +71,7 @@ fn build() -> Result<Built, String> {
         gust: release.join("gust"),
         bench: release.join("gust-bench"),
         bootstrap: root.join("target/standalone/release/rust-echo"),
+        spawn_floor: release.join("examples/spawn_floor"),
     })
 }
 
@@ -80,9 +79,6 @@ fn build() -> Result<Built, String> {
 fn measure(options: &Options, built: &Built, python: &Path, rows: &[&String]) -> Result<String, String> {
     let raw = project::root().join("target/bench");
     std::fs::create_dir_all(&raw).map_err(|cause| format!("{}: {cause}", raw.display()))?;
-    let spawn = raw.join("spawn-floor");
-    project::write(&spawn, SPAWN_FLOOR)?;
-    std::fs::set_permissions(&spawn, std::fs::Permissions::from_mode(0o755)).map_err(|cause| cause.to_string())?;
     let ask =
         |question: &str| run::output(Command::new(python).args(["-c", question])).map(|text| text.trim().to_owned());
     // The interpreter itself and not the environment's link to it: that is what functions run on.
@@ -98,7 +94,13 @@ fn measure(options: &Options, built: &Built, python: &Path, rows: &[&String]) ->
         "--sdk",
         &sdk,
     ]);
-    bench.arg("--rust-bootstrap").arg(&built.bootstrap).arg("--spawn-floor").arg(&spawn).arg("--raw").arg(&raw);
+    bench
+        .arg("--rust-bootstrap")
+        .arg(&built.bootstrap)
+        .arg("--spawn-floor")
+        .arg(&built.spawn_floor)
+        .arg("--raw")
+        .arg(&raw);
     bench.args(["--rounds", &options.rounds.to_string(), "--seconds", &options.seconds.to_string()]).args(rows);
     bench.stderr(std::process::Stdio::inherit());
     run::output(&mut bench)
