@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::interpreters::DeferredLauncher;
-use crate::world::{Surroundings, World};
+use crate::world::{Storage, Surroundings, World};
 use crate::{machine, sdk};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,15 +59,15 @@ impl Node {
         })
     }
 
-    /// Opens the first world and serves it. `sdk` is where the SDK's state can be read.
-    pub async fn start(self: &Arc<Node>, sdk: sdk::Watch) -> Result<(), Failure> {
+    /// Opens the first world on `storage` and serves it. `sdk` is where the SDK's state can be read.
+    pub async fn start(self: &Arc<Node>, storage: Storage, sdk: sdk::Watch) -> Result<(), Failure> {
         let surroundings = Surroundings {
             config: self.config.clone(),
             launcher: self.launcher.clone(),
             sdk: Arc::new(crate::endpoint::PythonSdk::new(sdk.clone())),
             admin: Arc::new(Routes(Arc::downgrade(self))),
         };
-        let world = Arc::new(World::open(self.folder.path(), &surroundings).await?);
+        let world = Arc::new(World::open(self.folder.path(), storage, &surroundings).await?);
         // Both are set here and nowhere else.
         let _ = (self.sdk.set(sdk), self.surroundings.set(surroundings));
         self.replace(world).await
@@ -116,7 +116,8 @@ impl Node {
         let failed = |cause: String| ResetError::Failed(cause);
         std::fs::create_dir_all(&folder).map_err(|cause| failed(cause.to_string()))?;
         let surroundings = self.surroundings.get().ok_or_else(|| failed("gust is still starting".to_owned()))?;
-        let world = World::open(&folder, surroundings).await.map_err(|cause| failed(cause.message))?;
+        let storage = Storage::open(folder.clone(), true).await.map_err(|cause| failed(cause.message))?;
+        let world = World::open(&folder, storage, surroundings).await.map_err(|cause| failed(cause.message))?;
         let old = self.world();
         self.replace(Arc::new(world)).await.map_err(|cause| failed(cause.message))?;
         if let Some(old) = old {

@@ -76,7 +76,10 @@ mod tests {
     fn every_range_of_uids_is_an_ordinary_one() {
         for id in ["", "a", "822552919b40", "doctor-1"] {
             let first = uid_base(id);
-            assert!(first >= UID_BASE && first.checked_add(UID_COUNT).is_some_and(|end| end <= 1 << 31), "{id}: {first}");
+            assert!(
+                first >= UID_BASE && first.checked_add(UID_COUNT).is_some_and(|end| end <= 1 << 31),
+                "{id}: {first}"
+            );
         }
         assert_ne!(uid_base("a"), uid_base("b"));
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// Exactly these versions, for `pip install -r`.
 const REQUIREMENTS: &str = include_str!("sdk-requirements.txt");
@@ -66,14 +66,17 @@ pub fn folder_in(parent: &Path) -> PathBuf {
     parent.join(format!("sdk/python-{BOTO3_VERSION}"))
 }
 
-/// Finds the SDK below `parent`, or begins to install it there in the background.
-pub fn provision(parent: &Path, launcher: Arc<DeferredLauncher>) -> Watch {
+/// Finds the SDK below `parent`, or installs it there in the background, beginning when `begin` says so.
+pub fn provision(parent: &Path, launcher: Arc<DeferredLauncher>, begin: oneshot::Receiver<()>) -> Watch {
     let folder = folder_in(parent);
     if folder.join("boto3/__init__.py").exists() {
         return watch::channel(State::Ready(folder)).1;
     }
     let (sender, receiver) = watch::channel(State::Installing);
     tokio::spawn(async move {
+        if begin.await.is_err() {
+            return;
+        }
         let interpreters = launcher.interpreters().await;
         let (begun, limit) = (Instant::now(), Duration::from_millis(INSTALL_MS_MAX));
         let outcome = match tokio::time::timeout(limit, install(&folder, &interpreters)).await {

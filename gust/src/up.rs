@@ -9,12 +9,14 @@ use crate::folder::{self, Folder};
 use crate::interpreters::{DeferredLauncher, Wishes};
 use crate::machine::{UID_COUNT, uid_base};
 use crate::sdk;
+use crate::world::Storage;
 use gust_sandbox::{Spawner, SpawnerConfig};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Exit code after a second signal: what a shell gives a program that Ctrl-C ended.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -53,14 +55,20 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let address = listener.local_addr().context("cannot listen")?;
     let spawner_config = spawner_config(&folder);
-    let spawner = start_spawner(spawner_config.clone()).await?;
+    let opening = Storage::open(folder.path().to_owned(), config.is_ephemeral());
+    let (spawner, storage) = tokio::join!(start_spawner(spawner_config.clone()), opening);
+    let (spawner, storage) = (spawner?, storage?);
     let capabilities = spawner.capabilities().clone();
     let wishes = Wishes { strict_runtimes: config.strict_runtimes, egress: config.egress };
     let launcher = DeferredLauncher::new(spawner.clone(), spawner_config, wishes);
     let sdk_parent = if config.is_ephemeral() { folder::cache_path()? } else { folder.path().to_owned() };
-    let sdk = offline_sdk.unwrap_or_else(|| sdk::provision(&sdk_parent, launcher.clone()));
+    // What takes long begins when gust serves.
+    let (serves, when_served) = oneshot::channel();
+    let sdk = offline_sdk.unwrap_or_else(|| sdk::provision(&sdk_parent, launcher.clone(), when_served));
     let node = Node::new(config.clone(), folder, listener, launcher.clone(), capabilities.clone());
-    node.start(sdk).await?;
+    node.start(storage, sdk).await?;
+    // Nobody waits for it if the SDK is there already.
+    let _ = serves.send(());
     banner::serving(&config, address, node.folder().path(), &capabilities);
     if let Some(key) = node.world().as_ref().and_then(|world| world.new_root_key()) {
         banner::root_key(key);
@@ -95,7 +103,7 @@ async fn prepare(launcher: Arc<DeferredLauncher>, spawner: Spawner) {
     banner::interpreters(&interpreters);
     let Some(newest) = interpreters.iter().max_by_key(|interpreter| interpreter.version) else { return };
     if let Err(cause) = spawner.warm(newest).await {
-        tracing::warn!(%cause, python = %newest.path.display(), "this Python could not be started ahead");
+        tracing::info!(%cause, python = %newest.path.display(), "this Python is not started ahead: each function starts its own");
     }
 }
 

@@ -15,7 +15,7 @@ use gust_logs::Logs;
 use gust_store::{Store, StoreError, StoreOptions};
 use gust_sts::{KeyRing, RolePolicy, Sts};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -31,6 +31,33 @@ pub struct Surroundings {
     pub sdk: Arc<dyn SdkFolders>,
     /// gust's own routes.
     pub admin: Arc<dyn AdminHandlers>,
+}
+
+/// Where everything is kept.
+pub struct Storage {
+    store: Store,
+    blobs: Blobs,
+}
+
+impl Storage {
+    /// Opens or creates what is kept in `folder`. Takes as long as recovery takes.
+    ///
+    /// Errors: a part cannot be opened; the message names it.
+    pub async fn open(folder: PathBuf, is_ephemeral: bool) -> Result<Storage, Failure> {
+        let open = move || {
+            let blobs = Blobs::open(&folder.join("blobs"), BlobsOptions::default());
+            let blobs = blobs.context("cannot open the packages and logs")?;
+            let store = match is_ephemeral {
+                true => Store::memory(),
+                false => {
+                    let store = Store::open_fjall(&folder.join("store"), StoreOptions::default());
+                    store.context("cannot open the store")?
+                }
+            };
+            Ok(Storage { store, blobs })
+        };
+        tokio::task::spawn_blocking(open).await.context("cannot open the data folder")?
+    }
 }
 
 /// Everything that gust remembers and runs. A reset makes a new one.
@@ -49,9 +76,9 @@ impl World {
     /// Opens or creates the world in `folder` and begins its background work. Nothing is served yet.
     ///
     /// Errors: a part cannot be opened; the message names it.
-    pub async fn open(folder: &Path, surroundings: &Surroundings) -> Result<World, Failure> {
+    pub async fn open(folder: &Path, storage: Storage, surroundings: &Surroundings) -> Result<World, Failure> {
         let config = &surroundings.config;
-        let (store, blobs) = open_storage(folder.to_owned(), config.is_ephemeral()).await?;
+        let Storage { store, blobs } = storage;
         let platform = Platform::system(store.clone());
         let logs = Logs::open(platform.clone(), blobs.clone(), gust_logs::Settings::default());
         let logs = logs.await.context("cannot open the logs")?;
@@ -130,22 +157,6 @@ impl World {
         }
         is_drained
     }
-}
-
-/// Opens store and blobs; both block.
-async fn open_storage(folder: std::path::PathBuf, is_ephemeral: bool) -> Result<(Store, Blobs), Failure> {
-    let open = move || {
-        let blobs =
-            Blobs::open(&folder.join("blobs"), BlobsOptions::default()).context("cannot open the packages and logs")?;
-        let store = match is_ephemeral {
-            true => Store::memory(),
-            false => {
-                Store::open_fjall(&folder.join("store"), StoreOptions::default()).context("cannot open the store")?
-            }
-        };
-        Ok((store, blobs))
-    };
-    tokio::task::spawn_blocking(open).await.context("cannot open the data folder")?
 }
 
 /// Keys, and the service that hands them out. Without verified signatures roles need not exist.

@@ -29,21 +29,22 @@ def environment():
 
 
 class Gust:
-    """A running gust. `arguments` are further flags of `gust up`."""
+    """A running gust. `arguments` are further flags of `gust up`, `popen` further arguments of subprocess.Popen."""
 
-    def __init__(self, *arguments, port=0, data=None, log="info"):
+    def __init__(self, *arguments, port=0, data=None, log="info", binary=BINARY, variables=None, popen=None):
         where = ["--data", str(data)] if data else ["--ephemeral"]
-        command = [BINARY, "up", "--port", str(port), *where, *map(str, arguments)]
+        command = [str(binary), "up", "--port", str(port), *where, *map(str, arguments)]
         self.lines = []
         self.url = None
         self.process = subprocess.Popen(
             command,
-            env=environment() | {"GUST_LOG": log},
+            env=environment() | {"GUST_LOG": log} | (variables or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            **(popen or {}),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

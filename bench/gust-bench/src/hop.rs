@@ -53,12 +53,10 @@ pub fn serve(language: Language, workers: usize, python: &str) -> io::Result<()>
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("hop");
     let unix = UnixListener::bind(&socket)?;
-    let mut children: Vec<Child> = (0..workers)
-        .map(|_| start_worker(language, &socket, python))
-        .collect::<io::Result<_>>()?;
-    let free: Vec<UnixStream> = (0..workers)
-        .map(|_| unix.accept().map(|(stream, _)| stream))
-        .collect::<io::Result<_>>()?;
+    let mut children: Vec<Child> =
+        (0..workers).map(|_| start_worker(language, &socket, python)).collect::<io::Result<_>>()?;
+    let free: Vec<UnixStream> =
+        (0..workers).map(|_| unix.accept().map(|(stream, _)| stream)).collect::<io::Result<_>>()?;
     let pool = Arc::new((Mutex::new(free), Condvar::new()));
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     println!("{}", listener.local_addr()?.port());
@@ -118,18 +116,12 @@ fn serve_connection(stream: TcpStream, pool: &Pool) -> io::Result<()> {
     loop {
         read_request(&mut reader, &mut request)?;
         let mut worker = take(pool);
-        let exchanged = worker
-            .write_all(&request)
-            .and_then(|()| read_frame(&mut worker, &mut answer));
+        let exchanged = worker.write_all(&request).and_then(|()| read_frame(&mut worker, &mut answer));
         pool.0.lock().expect("no holder of this lock panics").push(worker);
         pool.1.notify_one();
         exchanged?;
         response.clear();
-        write!(
-            response,
-            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
-            answer.len() - 4
-        )?;
+        write!(response, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len() - 4)?;
         response.extend_from_slice(&answer[4..]);
         stream.write_all(&response)?;
     }
@@ -165,11 +157,7 @@ fn read_request(reader: &mut BufReader<TcpStream>, request: &mut Vec<u8>) -> io:
         }
     }
     request.clear();
-    request.extend_from_slice(
-        &u32::try_from(length)
-            .map_err(|_| io::ErrorKind::InvalidData)?
-            .to_le_bytes(),
-    );
+    request.extend_from_slice(&u32::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?.to_le_bytes());
     request.resize(4 + length, 0);
     reader.read_exact(&mut request[4..])
 }

@@ -41,10 +41,7 @@ impl Connection {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(EXCHANGE_TIMEOUT))?;
-        Ok(Connection {
-            stream,
-            buffer: Vec::with_capacity(64 * 1024),
-        })
+        Ok(Connection { stream, buffer: Vec::with_capacity(64 * 1024) })
     }
 
     /// Sends a complete request and reads the complete answer.
@@ -53,16 +50,8 @@ impl Connection {
         self.buffer.clear();
         let head_end = self.read_head()?;
         let head = String::from_utf8_lossy(&self.buffer[..head_end]).into_owned();
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| broken("no status"))?;
-        let mut answer = Answer {
-            status,
-            head,
-            body: self.buffer.split_off(head_end + 4),
-        };
+        let status = head.split(' ').nth(1).and_then(|text| text.parse().ok()).ok_or_else(|| broken("no status"))?;
+        let mut answer = Answer { status, head, body: self.buffer.split_off(head_end + 4) };
         let length = match answer.header("content-length") {
             Some(text) => text.parse::<usize>().map_err(|_| broken("bad content-length"))?,
             None if status == 204 || status == 304 => 0,

@@ -50,11 +50,7 @@ pub fn run(address: SocketAddr, request: &[u8], status: u16, connections: usize,
         .collect();
     std::thread::sleep(duration);
     stop.store(true, Ordering::Relaxed);
-    let mut samples = Samples {
-        latencies_us: Vec::new(),
-        elapsed: Duration::ZERO,
-        errors: 0,
-    };
+    let mut samples = Samples { latencies_us: Vec::new(), elapsed: Duration::ZERO, errors: 0 };
     for thread in threads {
         let (latencies, errors) = thread.join().unwrap_or((Vec::new(), 1));
         samples.latencies_us.extend(latencies);

@@ -86,11 +86,7 @@ enum Command {
 
 fn main() -> std::io::Result<()> {
     match Arguments::parse().command {
-        Command::Hop {
-            language,
-            workers,
-            python,
-        } => hop::serve(language, workers, &python),
+        Command::Hop { language, workers, python } => hop::serve(language, workers, &python),
         Command::Rows {
             gust,
             python,
@@ -104,36 +100,18 @@ fn main() -> std::io::Result<()> {
             numbers,
         } => {
             let load = std::time::Duration::from_secs(seconds);
-            let context = rows::Context {
-                gust,
-                python,
-                python_runtime,
-                rust_bootstrap,
-                sdk,
-                spawn_floor,
-                rounds,
-                load,
-                raw,
-            };
+            let context =
+                rows::Context { gust, python, python_runtime, rust_bootstrap, sdk, spawn_floor, rounds, load, raw };
             print!("{}", report::table(&rows::run(&context, &numbers)?));
             Ok(())
         }
         Command::RustWorker { socket } => hop::rust_worker(&socket),
-        Command::Drive {
-            address,
-            request,
-            connections,
-            seconds,
-        } => {
+        Command::Drive { address, request, connections, seconds } => {
             let request = std::fs::read(request)?;
             let duration = std::time::Duration::from_secs(seconds);
             let samples = load::run(address, &request, 200, connections, duration);
             let [p50, p99] = [0.5, 0.99].map(|fraction| samples.quantile_us(fraction));
-            println!(
-                "{:.0}/s p50 {p50:.0} us p99 {p99:.0} us errors {}",
-                samples.rate(),
-                samples.errors
-            );
+            println!("{:.0}/s p50 {p50:.0} us p99 {p99:.0} us errors {}", samples.rate(), samples.errors);
             Ok(())
         }
     }

@@ -41,9 +41,7 @@ fn switches(pid: u32) -> u64 {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
         return 0;
     };
-    let names = tasks
-        .flatten()
-        .map(|task| task.file_name().to_string_lossy().into_owned());
+    let names = tasks.flatten().map(|task| task.file_name().to_string_lossy().into_owned());
     names
         .map(|task| {
             let file = format!("task/{task}/status");
@@ -59,10 +57,7 @@ fn tree(root: u32, all: &HashMap<u32, Stat>) -> HashSet<u32> {
     loop {
         let before = found.len();
         found.extend(
-            all.iter()
-                .filter(|(_, stat)| found.contains(&stat.parent))
-                .map(|(pid, _)| *pid)
-                .collect::<Vec<_>>(),
+            all.iter().filter(|(_, stat)| found.contains(&stat.parent)).map(|(pid, _)| *pid).collect::<Vec<_>>(),
         );
         if found.len() == before {
             found.retain(|pid| all.contains_key(pid));
@@ -75,9 +70,7 @@ fn processes() -> HashMap<u32, Stat> {
     let Ok(folder) = std::fs::read_dir("/proc") else {
         return HashMap::new();
     };
-    let pids = folder
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pids = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(|pid| Some((pid, stat(pid)?))).collect()
 }
 
@@ -85,15 +78,8 @@ fn stat(pid: u32) -> Option<Stat> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name may hold anything; what follows the last parenthesis is plain.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields
-        .get(11..15)?
-        .iter()
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Some(Stat {
-        parent: fields.get(1)?.parse().ok()?,
-        ticks,
-    })
+    let ticks = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks })
 }
 
 fn field(pid: u32, file: &str, name: &str) -> Option<u64> {

@@ -48,21 +48,12 @@ impl Target {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        let stderr = child
-            .stderr
-            .take()
-            .ok_or_else(|| io::Error::other("no standard error"))?;
+        let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no standard error"))?;
         let key = read_root_key(stderr, &data.join("bench-root-key"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut target = Target {
-            child,
-            address,
-            key: Default::default(),
-        };
+        let mut target = Target { child, address, key: Default::default() };
         target.wait_until_healthy()?;
-        target.key = key
-            .recv_timeout(START_TIMEOUT)
-            .map_err(|_| io::Error::other("gust showed no root key"))?;
+        target.key = key.recv_timeout(START_TIMEOUT).map_err(|_| io::Error::other("gust showed no root key"))?;
         Ok(target)
     }
 
@@ -92,13 +83,7 @@ impl Target {
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("the benchmark's own headers are valid"));
         }
-        let head = Head {
-            method,
-            path,
-            query: "",
-            headers: &map,
-            host: &host,
-        };
+        let head = Head { method, path, query: "", headers: &map, host: &host };
         let signer = Signer {
             access_key_id: &self.key.0,
             secret_access_key: &self.key.1,
@@ -106,15 +91,9 @@ impl Target {
             region: REGION,
             service: "lambda",
         };
-        let now_ms = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
-        let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n",
-            body.len()
-        )
-        .into_bytes();
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n", body.len()).into_bytes();
         for (name, value) in &signer.sign(&head, body, i64::try_from(now_ms).unwrap_or(i64::MAX)) {
             request.extend_from_slice(name.as_str().as_bytes());
             request.extend_from_slice(b": ");
@@ -177,9 +156,7 @@ impl Target {
 impl Drop for Target {
     fn drop(&mut self) {
         // A benchmark that failed must not leave a gust behind; the spawner cleans up after the kill.
-        let _ = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(15) {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
@@ -206,10 +183,7 @@ pub fn expect(answer: &Answer, status: u16) -> io::Result<()> {
         return Ok(());
     }
     let body = String::from_utf8_lossy(&answer.body);
-    Err(io::Error::other(format!(
-        "{} instead of {status}: {body}",
-        answer.status
-    )))
+    Err(io::Error::other(format!("{} instead of {status}: {body}", answer.status)))
 }
 
 /// A zip archive of `files`.

@@ -26,9 +26,8 @@ fn commits_per_second(duration: Duration) -> io::Result<f64> {
         let store = Store::open_fjall(folder.path(), StoreOptions::default()).map_err(io::Error::other)?;
         let (done, stop_at) = (Arc::new(AtomicU64::new(0)), Instant::now() + duration);
         let begun = Instant::now();
-        let writers: Vec<_> = (0..CONNECTIONS)
-            .map(|_| tokio::spawn(write(store.clone(), done.clone(), stop_at)))
-            .collect();
+        let writers: Vec<_> =
+            (0..CONNECTIONS).map(|_| tokio::spawn(write(store.clone(), done.clone(), stop_at))).collect();
         for writer in writers {
             writer.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
         }
@@ -45,10 +44,7 @@ async fn write(store: Store, done: Arc<AtomicU64>, stop_at: Instant) -> Result<(
     while Instant::now() < stop_at {
         let record = record.clone();
         let log = TABLE.key().text("events");
-        store
-            .transact(move |tx| tx.append(&log, record.clone()).map(drop))
-            .await
-            .map(drop)?;
+        store.transact(move |tx| tx.append(&log, record.clone()).map(drop)).await.map(drop)?;
         done.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
@@ -58,11 +54,7 @@ async fn write(store: Store, done: Arc<AtomicU64>, stop_at: Instant) -> Result<(
 pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let flags = context.flags();
-    let target = Target::start(
-        &context.gust,
-        folder.path(),
-        &flags.iter().map(String::as_str).collect::<Vec<_>>(),
-    )?;
+    let target = Target::start(&context.gust, folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     target.create(&Function {
         name: "accept",
         runtime: &context.python_runtime,
@@ -83,13 +75,8 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     context.keep("accept-per-second", &values)?;
     context.keep("accept-commit-per-second", &floors)?;
     let ((value, ..), (floor, ..), (p99, ..)) = (spread(&values), spread(&floors), spread(&p99_ms));
-    let (goals, reached) = Goal {
-        must: 0.25,
-        moon: 0.6,
-        better: Better::Higher,
-        unit: "x commit",
-    }
-    .judge(value / floor);
+    let (goals, reached) =
+        Goal { must: 0.25, moon: 0.6, better: Better::Higher, unit: "x commit" }.judge(value / floor);
     Ok(vec![Row {
         number: "10",
         what: "asynchronous invokes accepted durably per second, 256 connections, while they run".to_owned(),

@@ -62,19 +62,10 @@ fn interleaved(
 pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let flags = context.flags();
-    let target = Target::start(
-        &context.gust,
-        folder.path(),
-        &flags.iter().map(String::as_str).collect::<Vec<_>>(),
-    )?;
+    let target = Target::start(&context.gust, folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     let create = |name, source: &[u8]| {
         let files: &[(&str, &[u8], u32)] = &[("app.py", source, 0o644)];
-        target.create(&Function {
-            name,
-            runtime: &context.python_runtime,
-            handler: "app.handler",
-            files,
-        })
+        target.create(&Function { name, runtime: &context.python_runtime, handler: "app.handler", files })
     };
     create("cold-python", PYTHON_COUNTER)?;
     let (values, floors) = interleaved(
@@ -87,10 +78,7 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     let mut rows = vec![row("4", what, "x python3 -c pass", (0.45, 0.15), (&values, &floors))];
     if let Some(sdk) = &context.sdk {
         create("cold-boto3", BOTO3_COUNTER)?;
-        let bare = format!(
-            "import sys; sys.path.append({:?}); {BOTO3_BARE}",
-            sdk.display().to_string()
-        );
+        let bare = format!("import sys; sys.path.append({:?}); {BOTO3_BARE}", sdk.display().to_string());
         let (values, floors) = interleaved(
             context,
             "boto3",
@@ -103,12 +91,7 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     if let (Some(bootstrap), Some(spawn)) = (&context.rust_bootstrap, &context.spawn_floor) {
         let bytes = std::fs::read(bootstrap)?;
         let files: &[(&str, &[u8], u32)] = &[("bootstrap", &bytes, 0o755)];
-        target.create(&Function {
-            name: "cold-rust",
-            runtime: "provided.al2023",
-            handler: "bootstrap",
-            files,
-        })?;
+        target.create(&Function { name: "cold-rust", runtime: "provided.al2023", handler: "bootstrap", files })?;
         let program = bootstrap.display().to_string();
         let (values, floors) = interleaved(
             context,
@@ -116,13 +99,7 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
             |round| cold_start_ms(&target, "cold-rust", round, false),
             || spawn_ms(spawn, &program),
         )?;
-        rows.push(row(
-            "7",
-            "Rust function cold start",
-            "x spawn",
-            (4.0, 2.0),
-            (&values, &floors),
-        ));
+        rows.push(row("7", "Rust function cold start", "x spawn", (4.0, 2.0), (&values, &floors)));
     }
     Ok(rows)
 }
@@ -135,13 +112,7 @@ fn row(
     (values, floors): (&[f64], &[f64]),
 ) -> Row {
     let ((value, least, most), (floor, ..)) = (spread(values), spread(floors));
-    let (goals, reached) = Goal {
-        must,
-        moon,
-        better: Better::Lower,
-        unit,
-    }
-    .judge(value / floor);
+    let (goals, reached) = Goal { must, moon, better: Better::Lower, unit }.judge(value / floor);
     Row {
         number,
         what: what.to_owned(),

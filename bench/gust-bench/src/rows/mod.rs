@@ -35,10 +35,7 @@ pub struct Context {
 impl Context {
     /// More flags for `gust up`.
     pub fn flags(&self) -> Vec<String> {
-        self.sdk
-            .iter()
-            .flat_map(|sdk| ["--sdk".to_owned(), sdk.display().to_string()])
-            .collect()
+        self.sdk.iter().flat_map(|sdk| ["--sdk".to_owned(), sdk.display().to_string()]).collect()
     }
 
     /// Keeps raw samples, one a line.

@@ -22,11 +22,7 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
 fn start_ms(context: &Context, data: &Path) -> io::Result<(f64, Target)> {
     let flags = context.flags();
     let begun = Instant::now();
-    let target = Target::start(
-        &context.gust,
-        data,
-        &flags.iter().map(String::as_str).collect::<Vec<_>>(),
-    )?;
+    let target = Target::start(&context.gust, data, &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     Ok((begun.elapsed().as_secs_f64() * 1e3, target))
 }
 
@@ -39,25 +35,14 @@ fn start_times(context: &Context) -> io::Result<Vec<Row>> {
         let (elapsed, target) = start_ms(context, folder.path())?;
         values.push(elapsed);
         let files: &[(&str, &[u8], u32)] = &[("app.py", b"def handler(event, context):\n    return 1\n", 0o644)];
-        target.create(&Function {
-            name: "first",
-            runtime: &context.python_runtime,
-            handler: "app.handler",
-            files,
-        })?;
+        target.create(&Function { name: "first", runtime: &context.python_runtime, handler: "app.handler", files })?;
         let path = "/2015-03-31/functions/first/invocations";
         crate::target::expect(&target.send("POST", path, b"{}")?, 200)?;
         first_invoke.push(begun.elapsed().as_secs_f64() * 1e3);
     }
     context.keep("start-ms", &values)?;
     let ((value, least, most), (floor, ..)) = (spread(&values), spread(&floors));
-    let (goals, reached) = Goal {
-        must: 150.0,
-        moon: 20.0,
-        better: Better::Lower,
-        unit: "ms",
-    }
-    .judge(value);
+    let (goals, reached) = Goal { must: 150.0, moon: 20.0, better: Better::Lower, unit: "ms" }.judge(value);
     let answer = Row {
         number: "15",
         what: "empty folder: start to first answer".to_owned(),
@@ -69,13 +54,7 @@ fn start_times(context: &Context) -> io::Result<Vec<Row>> {
         detail: format!("best {least:.0} ms, worst {most:.0} ms"),
     };
     let (value, least, most) = spread(&first_invoke);
-    let (goals, reached) = Goal {
-        must: 600.0,
-        moon: 150.0,
-        better: Better::Lower,
-        unit: "ms",
-    }
-    .judge(value);
+    let (goals, reached) = Goal { must: 600.0, moon: 150.0, better: Better::Lower, unit: "ms" }.judge(value);
     let invoked = Row {
         number: "15",
         what: "empty folder: start, create a Python function, its first answer (zygote included)".to_owned(),
@@ -98,19 +77,10 @@ fn idle_cost(context: &Context) -> io::Result<Vec<Row>> {
     let after = process::usage(target.pid());
     let mib = after.pss_kib as f64 / 1024.0;
     let wakes = after.switches.saturating_sub(before.switches) as f64 / IDLE.as_secs_f64();
-    let (goals, reached) = Goal {
-        must: 120.0,
-        moon: 60.0,
-        better: Better::Lower,
-        unit: "MiB",
-    }
-    .judge(mib);
+    let (goals, reached) = Goal { must: 120.0, moon: 60.0, better: Better::Lower, unit: "MiB" }.judge(mib);
     Ok(vec![Row {
         number: "16",
-        what: format!(
-            "idle memory (PSS) of gust, spawner and zygotes: {} processes",
-            after.processes
-        ),
+        what: format!("idle memory (PSS) of gust, spawner and zygotes: {} processes", after.processes),
         value: format!("{mib:.1} MiB"),
         floor: "-".to_owned(),
         ratio: None,
@@ -126,13 +96,7 @@ fn idle_cost(context: &Context) -> io::Result<Vec<Row>> {
 
 fn size(binary: &Path) -> io::Result<Row> {
     let megabytes = std::fs::metadata(binary)?.len() as f64 / 1e6;
-    let (goals, reached) = Goal {
-        must: 60.0,
-        moon: 30.0,
-        better: Better::Lower,
-        unit: "MB",
-    }
-    .judge(megabytes);
+    let (goals, reached) = Goal { must: 60.0, moon: 30.0, better: Better::Lower, unit: "MB" }.judge(megabytes);
     Ok(Row {
         number: "17",
         what: "release binary".to_owned(),

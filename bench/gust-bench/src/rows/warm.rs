@@ -32,25 +32,16 @@ impl Hop {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let stdout = child
-            .stdout
-            .take()
-            .ok_or_else(|| io::Error::other("no standard output"))?;
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let port: u16 = line.trim().parse().map_err(io::Error::other)?;
-        Ok(Hop {
-            child,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-        })
+        Ok(Hop { child, address: SocketAddr::from(([127, 0, 0, 1], port)) })
     }
 
     fn request(&self) -> Vec<u8> {
-        let mut request = format!(
-            "POST / HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
-            self.address,
-            EVENT.len()
-        );
+        let mut request =
+            format!("POST / HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n", self.address, EVENT.len());
         request.push_str(&String::from_utf8_lossy(EVENT));
         request.into_bytes()
     }
@@ -76,10 +67,7 @@ fn drive(context: &Context, address: SocketAddr, request: &[u8], pid: u32, conne
     if samples.errors > 0 {
         return Err(io::Error::other(format!("{} of the requests failed", samples.errors)));
     }
-    Ok(Run {
-        samples,
-        cpu_s: cpu.as_secs_f64(),
-    })
+    Ok(Run { samples, cpu_s: cpu.as_secs_f64() })
 }
 
 /// The rounds of one function against the hop in its language.
@@ -116,10 +104,8 @@ fn measure(context: &Context, target: &Target, function: &str, language: Languag
         raw_floor.extend(floor.samples.latencies_us);
         let floor = drive(context, many.address, &many.request(), many.child.id(), 16)?;
         let value = drive(context, target.address, &request, target.pid(), 16)?;
-        pair.floor_per_cpu
-            .push(floor.samples.latencies_us.len() as f64 / floor.cpu_s.max(0.01));
-        pair.per_cpu
-            .push(value.samples.latencies_us.len() as f64 / value.cpu_s.max(0.01));
+        pair.floor_per_cpu.push(floor.samples.latencies_us.len() as f64 / floor.cpu_s.max(0.01));
+        pair.per_cpu.push(value.samples.latencies_us.len() as f64 / value.cpu_s.max(0.01));
         pair.rate.push(value.samples.rate());
     }
     context.keep(&format!("warm-{function}-us"), &raw)?;
@@ -131,11 +117,7 @@ fn measure(context: &Context, target: &Target, function: &str, language: Languag
 pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let flags = context.flags();
-    let target = Target::start(
-        &context.gust,
-        folder.path(),
-        &flags.iter().map(String::as_str).collect::<Vec<_>>(),
-    )?;
+    let target = Target::start(&context.gust, folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     target.create(&Function {
         name: "python-echo",
         runtime: &context.python_runtime,
@@ -158,18 +140,9 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
         let rust = measure(context, &target, "rust-echo", Language::Rust)?;
         rows.insert(
             1,
-            latency(
-                "2",
-                "warm invoke, Rust over the HTTP Runtime API, 1 connection, p50",
-                &rust,
-                (5.0, 2.5),
-            ),
+            latency("2", "warm invoke, Rust over the HTTP Runtime API, 1 connection, p50", &rust, (5.0, 2.5)),
         );
-        rows.push(throughput(
-            "3",
-            "warm invokes per CPU-second, Rust echo, 16 connections",
-            &rust,
-        ));
+        rows.push(throughput("3", "warm invokes per CPU-second, Rust echo, 16 connections", &rust));
     }
     Ok(rows)
 }
@@ -178,13 +151,7 @@ fn latency(number: &'static str, what: &str, pair: &Pair, (must, moon): (f64, f6
     let ((value, least, _), (floor, _, _), (p99, _, _)) =
         (spread(&pair.p50_us), spread(&pair.floor_p50_us), spread(&pair.p99_us));
     let ratio = value / floor;
-    let (goals, reached) = Goal {
-        must,
-        moon,
-        better: Better::Lower,
-        unit: "x hop",
-    }
-    .judge(ratio);
+    let (goals, reached) = Goal { must, moon, better: Better::Lower, unit: "x hop" }.judge(ratio);
     Row {
         number,
         what: what.to_owned(),
@@ -201,13 +168,7 @@ fn throughput(number: &'static str, what: &str, pair: &Pair) -> Row {
     let ((value, ..), (floor, ..), (rate, ..)) =
         (spread(&pair.per_cpu), spread(&pair.floor_per_cpu), spread(&pair.rate));
     let ratio = value / floor;
-    let (goals, reached) = Goal {
-        must: 0.3,
-        moon: 0.7,
-        better: Better::Higher,
-        unit: "x hop",
-    }
-    .judge(ratio);
+    let (goals, reached) = Goal { must: 0.3, moon: 0.7, better: Better::Higher, unit: "x hop" }.judge(ratio);
     Row {
         number,
         what: what.to_owned(),
