@@ -12,6 +12,7 @@ use crate::limits::{
 use crate::pool::{FreezePolicy, FunctionPool, FunctionSnapshot};
 use crate::queue_driver::{Queue, QueueSnapshot};
 use crate::sdk::SdkFolders;
+use crate::turn::{Turns, starts_max_default};
 use crate::{queue, shards::Shards};
 use async_trait::async_trait;
 use gust_kit::Platform;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub memory_source: MemorySource,
     /// How long a start waits for the AWS SDK.
     pub sdk_wait: Duration,
+    /// Environments that start at a time, at least 1.
+    pub starts_max: usize,
     /// Asynchronous invocations that run at a time.
     pub async_in_flight_max: usize,
     /// This node's name in leases; the same after a restart.
@@ -62,6 +65,7 @@ impl Default for Settings {
             memory_wait: MEMORY_WAIT_DEFAULT,
             memory_source: Arc::new(available_memory),
             sdk_wait: SDK_WAIT_DEFAULT,
+            starts_max: starts_max_default(),
             async_in_flight_max: ASYNC_IN_FLIGHT_DEFAULT,
             node: "local".to_owned(),
         }
@@ -95,6 +99,7 @@ pub(crate) struct Inner {
     gates: Gates,
     functions: Shards<FunctionPool>,
     admission: Admission,
+    pub(crate) turns: Turns,
     running: AtomicUsize,
     is_shutting_down: AtomicBool,
     quiet: Notify,
@@ -120,6 +125,7 @@ impl Engine {
             gates: Gates::new(settings.account_concurrency),
             functions: Shards::default(),
             admission: Admission::new(source, settings.memory_reserve_bytes, settings.memory_wait),
+            turns: Turns::new(settings.starts_max),
             running: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
             quiet: Notify::new(),

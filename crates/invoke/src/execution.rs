@@ -11,6 +11,7 @@ use crate::limits::RETURNING_WAIT;
 use crate::logs::{PlatformEvent, Report, Status};
 use crate::pool::{FreezePolicy, FunctionPool, Taken};
 use crate::start::{self, Started};
+use crate::turn::Next;
 use bytes::Bytes;
 use gust_kit::ports::{InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
 use gust_runtime_api::{Answer, FunctionFailure, Invocation};
@@ -156,7 +157,10 @@ async fn acquire(
     loop {
         let mut environment = match function.take(spec, may_wait) {
             Taken::Idle(environment) => environment,
-            Taken::Start => return start::start(engine, function, spec).await,
+            Taken::Start => match engine.turns.next(function, spec).await? {
+                Next::Start(turn) => return start::start(engine, function, spec, turn).await,
+                Next::Free(environment) => environment,
+            },
             Taken::Wait(receiver) => match wait(receiver).await {
                 Some(environment) => environment,
                 None => {

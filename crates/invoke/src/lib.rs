@@ -33,6 +33,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod turn;
 
 pub use admission::{MemorySource, available_memory};
 pub use endpoint::{EndpointOwner, EndpointServer, NoEndpoint};

@@ -42,6 +42,13 @@ pub const LOG_TAIL_BYTES_MAX: usize = 4 * 1024;
 pub const MEMORY_SAMPLE_AFTER: Duration = Duration::from_millis(100);
 /// What a function is taken to need before it has run, in bytes.
 pub const MEMORY_GUESS_BYTES: u64 = 32 << 20;
+/// Environments that start at a time, for each core. More would only take the processor from each other, until all of
+/// them miss their time limits.
+pub const STARTS_PER_CORE_MAX: usize = 8;
+/// How long a start keeps its turn. One that takes longer probably sleeps or waits, and lets the next begin.
+pub const START_TURN_HELD_MAX: Duration = Duration::from_secs(3);
+/// How long a request waits for a turn to start, or for an environment that becomes free, before it is refused with 429.
+pub const START_TURN_WAIT: Duration = Duration::from_secs(60);
 /// How often memory is looked at while a start waits for some.
 pub const MEMORY_POLL: Duration = Duration::from_millis(20);
 /// How long a start waits for memory by default before the request is refused with 429.

@@ -48,6 +48,8 @@ struct State {
     /// Environments that will be idle in a moment.
     returning: usize,
     waiters: VecDeque<oneshot::Sender<Box<Environment>>>,
+    /// Those who wait for their turn to start one, with the revision that they want.
+    start_waiters: VecDeque<(String, oneshot::Sender<Box<Environment>>)>,
     /// Counts the function's changes; environments of an older count must have `keep`'s revision.
     generation: u64,
     keep: Option<String>,
@@ -90,6 +92,7 @@ impl FunctionPool {
                 idle: Vec::new(),
                 returning: 0,
                 waiters: VecDeque::new(),
+                start_waiters: VecDeque::new(),
                 generation: 0,
                 keep: None,
                 keeper_until: None,
@@ -116,6 +119,16 @@ impl FunctionPool {
             return Taken::Wait(receiver);
         }
         Taken::Start
+    }
+
+    /// Waits for an environment of `spec`'s revision to become free, behind those who wait for one that is being given
+    /// back. As many wait as requests are let in.
+    pub(crate) fn wait_for_free(&self, spec: &FunctionSpec) -> oneshot::Receiver<Box<Environment>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        state.start_waiters.retain(|(_, waiter)| !waiter.is_closed());
+        state.start_waiters.push_back((spec.revision_id.clone(), sender));
+        receiver
     }
 
     /// The number that an environment started now is marked with.
@@ -153,6 +166,15 @@ impl FunctionPool {
             environment.idle_since = Instant::now();
         }
         while let Some(waiter) = state.waiters.pop_front() {
+            match waiter.send(environment) {
+                Ok(()) => return,
+                Err(unsent) => environment = unsent,
+            }
+        }
+        let wants =
+            |state: &State, revision: &str| state.start_waiters.iter().position(|(wanted, _)| wanted == revision);
+        while let Some(at) = wants(&state, &environment.spec.revision_id) {
+            let Some((_, waiter)) = state.start_waiters.remove(at) else { break };
             match waiter.send(environment) {
                 Ok(()) => return,
                 Err(unsent) => environment = unsent,

@@ -16,6 +16,7 @@ use crate::logs::{InitPhase, PlatformEvent};
 use crate::pool::FunctionPool;
 use crate::recorder::Recorder;
 use crate::sdk::SdkState;
+use crate::turn::Turn;
 use crate::{env, trace};
 use gust_kit::ports::{Credentials, FunctionSpec, InvokeError, LogDestination, RoleSession, ThrottleReason};
 use gust_types::{Clock, SystemClock};
@@ -54,11 +55,12 @@ enum TryError {
     Function { environment: Box<Environment>, ending: Ending, init_us: u64 },
 }
 
-/// Starts an environment of `spec`.
+/// Starts an environment of `spec`, in its turn.
 pub(crate) async fn start(
     engine: &Arc<Inner>,
     function: &Arc<FunctionPool>,
     spec: &Arc<FunctionSpec>,
+    _turn: Turn,
 ) -> Result<Started, InvokeError> {
     // First of all: whatever is changed from now on makes this environment outdated.
     let generation = function.generation();

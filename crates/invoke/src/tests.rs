@@ -331,3 +331,44 @@ async fn events_of_a_deleted_function_are_given_up() {
     assert!(bench.engine.shutdown(Duration::from_secs(5)).await);
     assert_eq!(bench.launcher.launches.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_turn_to_start_takes_what_becomes_free() {
+    let bench = Bench::new(false, Settings { starts_max: 1, ..Settings::default() });
+    let waiting = handler("wait");
+    let run = |spec: &Arc<FunctionSpec>, id: &str| {
+        let (engine, request) = (bench.engine.clone(), request(spec, id));
+        tokio::spawn(async move { engine.invoke(request).await })
+    };
+    let first = run(&waiting, "first");
+    bench.until("the first handler", |bench| bench.launcher.entered.available_permits() == 1).await;
+    let mut hanging = spec("hanging");
+    hanging.handler = "init_hang".to_owned();
+    // Holds the only turn.
+    let hanging = run(&Arc::new(hanging), "hanging");
+    bench.until("the hanging start", |bench| bench.launcher.launches.load(Ordering::SeqCst) == 2).await;
+    let second = run(&waiting, "second");
+    bench.until("the second request", |bench| bench.engine.snapshot().in_flight == 3).await;
+    bench.launcher.release.add_permits(2);
+    assert_eq!(first.await.unwrap().unwrap().payload, "\"first\"");
+    assert_eq!(second.await.unwrap().unwrap().payload, "\"second\"");
+    assert_eq!(
+        bench.launcher.launches.load(Ordering::SeqCst),
+        2,
+        "the second request ran in the first one's environment"
+    );
+    hanging.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_takes_long_lets_the_next_begin() {
+    let bench = Bench::new(false, Settings { starts_max: 1, ..Settings::default() });
+    let mut hanging = spec("hanging");
+    hanging.handler = "init_hang".to_owned();
+    let (engine, request_of_hanging) = (bench.engine.clone(), request(&Arc::new(hanging), "hanging"));
+    let hanging = tokio::spawn(async move { engine.invoke(request_of_hanging).await });
+    bench.until("the hanging start", |bench| bench.launcher.launches.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(bench.engine.invoke(request(&handler("echo"), "next")).await.unwrap().payload, "\"next\"");
+    assert!(!hanging.is_finished(), "the long start goes on");
+    hanging.abort();
+}
