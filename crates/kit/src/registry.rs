@@ -80,7 +80,13 @@ impl Caller {
         let model = endpoint.model();
         let interface = model.operation(operation).ok_or_else(missing)?;
         for warning in gust_wire::check_members(interface, &input)? {
-            tracing::warn!(service, operation, member = warning.member, reason = warning.reason, "member has no effect");
+            tracing::warn!(
+                service,
+                operation,
+                member = warning.member,
+                reason = warning.reason,
+                "member has no effect"
+            );
         }
         gust_wire::validate(model, interface, &input)?;
         endpoint.call(operation, call, input).await

@@ -100,7 +100,13 @@ fn guarantees(mode: Mode, no_cgroup: bool) -> Vec<Guarantee> {
         ("network: nothing but gust (egress none)", (Kernel, "network namespace with loopback only")),
         ("network: egress host", (Not, "shares the host's network, its loopback and abstract sockets included")),
         ("system calls: no mounts, namespaces, tracing, keys, BPF, io_uring", (Kernel, "seccomp, no_new_privs")),
-        ("memory limit", limited(memory, (Watched, "no cgroup: resident memory is sampled and ended over MemorySize; use is not reported"))),
+        (
+            "memory limit",
+            limited(
+                memory,
+                (Watched, "no cgroup: resident memory is sampled and ended over MemorySize; use is not reported"),
+            ),
+        ),
         ("CPU share: MemorySize/1769 vCPU", limited((Kernel, "cgroup cpu quota"), (Not, "no cgroup"))),
         (
             "processes and threads limit",

@@ -18,8 +18,17 @@ struct Case {
     log: &'static str,
 }
 
+/// A case without output.
+fn case(name: &'static str, code: &'static str, event: Value, expected: Result<Value, Value>) -> Case {
+    Case { name, code, event, expected, output: "", log: "" }
+}
+
 fn cases() -> Vec<Case> {
-    let case = |name, code, event: Value, expected| Case { name, code, event, expected, output: "", log: "" };
+    [results(), surroundings(), abilities()].into_iter().flatten().collect()
+}
+
+/// What goes in and what comes out.
+fn results() -> Vec<Case> {
     vec![
         case(
             "echo",
@@ -70,6 +79,12 @@ def handler(event, context):
             Ok(serde_json::from_str(r#"[1.10, {"a": 12345678901234567890}, "gust-decimal-0"]"#).unwrap()),
         ),
         case("bytes", "def handler(event, context):\n    return b'[1]'\n", json!(0), Ok(json!([1]))),
+    ]
+}
+
+/// What a function finds around itself.
+fn surroundings() -> Vec<Case> {
+    vec![
         case(
             "path",
             "import sys\ndef handler(event, context):\n    return [sys.path[0], sys.path[2], sys.path[-1], __name__, sys.argv, sys.modules['__main__'].__dict__.get('__file__')]\n",
@@ -103,6 +118,12 @@ def handler(event, context):
             json!(0),
             Ok(json!(1)),
         ),
+    ]
+}
+
+/// What a function may do, up to the limits.
+fn abilities() -> Vec<Case> {
+    vec![
         case(
             "fork",
             "import os\ndef handler(event, context):\n    if os.fork() == 0:\n        return 'child'\n    os.wait()\n    return 'parent'\n",

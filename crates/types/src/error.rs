@@ -63,7 +63,11 @@ impl AwsError {
 
     /// The error a client gets for a fault of gust itself. The cause is logged, never shown.
     pub fn internal() -> AwsError {
-        AwsError::receiver("InternalFailure", 500, "The request processing has failed because of an unknown error, exception or failure.")
+        AwsError::receiver(
+            "InternalFailure",
+            500,
+            "The request processing has failed because of an unknown error, exception or failure.",
+        )
     }
 
     /// An operation that AWS has and gust does not: named, so that nobody has to guess.

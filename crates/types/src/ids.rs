@@ -1,8 +1,8 @@
 //! Randomness as a capability, so that tests and simulations can seed it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where random identifiers come from. Services ask this and never the system.
 pub trait Ids: Send + Sync + 'static {
