@@ -78,6 +78,18 @@ impl Target {
 
     /// A signed request, ready to be sent any number of times within 15 minutes.
     pub fn signed(&self, method: &str, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> Vec<u8> {
+        self.signed_for("lambda", method, path, headers, body)
+    }
+
+    /// The same for another service than lambda.
+    pub fn signed_for(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &[u8],
+    ) -> Vec<u8> {
         let host = self.address.to_string();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -89,7 +101,7 @@ impl Target {
             secret_access_key: &self.key.1,
             session_token: None,
             region: REGION,
-            service: "lambda",
+            service,
         };
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let mut request =
@@ -115,6 +127,20 @@ impl Target {
     pub fn send(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Answer> {
         let request = self.signed(method, path, &[("content-type", "application/json")], body);
         Connection::open(self.address)?.exchange(&request)
+    }
+
+    /// Sends one request of the logs service on `connection`.
+    pub fn logs(&self, connection: &mut Connection, operation: &str, body: &serde_json::Value) -> io::Result<()> {
+        let target = format!("Logs_20140328.{operation}");
+        let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
+        let request = self.signed_for("logs", "POST", "/", &headers, body.to_string().as_bytes());
+        expect(&connection.exchange(&request)?, 200)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
     }
 
     /// Makes a function and waits until it is active.

@@ -14,6 +14,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Measures the rows.
 pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     let mut rows = start_times(context)?;
+    rows.push(recovery(context)?);
     rows.extend(idle_cost(context)?);
     rows.push(size(&context.gust)?);
     Ok(rows)
@@ -66,6 +67,99 @@ fn start_times(context: &Context) -> io::Result<Vec<Row>> {
         detail: format!("best {least:.0} ms, worst {most:.0} ms"),
     };
     Ok(vec![answer, invoked])
+}
+
+/// Functions that a recovered folder holds.
+const FUNCTIONS: usize = 1_000;
+/// Log events of a megabyte that it holds.
+const MEGABYTES: usize = 100;
+/// Connections that fill it.
+const FILLERS: usize = 8;
+
+/// A folder with a thousand functions and 100 MB of log events, killed and started again.
+fn recovery(context: &Context) -> io::Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let (_, target) = start_ms(context, folder.path())?;
+    fill(context, &target)?;
+    target.kill()?;
+    let mut values = Vec::new();
+    for _ in 0..context.rounds {
+        let (elapsed, target) = start_ms(context, folder.path())?;
+        let answer = target.send("GET", "/2015-03-31/functions/function-999", b"")?;
+        crate::target::expect(&answer, 200)?;
+        values.push(elapsed);
+        target.kill()?;
+    }
+    context.keep("recovery-ms", &values)?;
+    let (value, least, most) = spread(&values);
+    let (goals, reached) = Goal { must: 2_000.0, moon: 300.0, better: Better::Lower, unit: "ms" }.judge(value);
+    Ok(Row {
+        number: "15",
+        what: format!(
+            "after kill -9: start to first answer with {FUNCTIONS} functions and {MEGABYTES} MB of log events"
+        ),
+        value: format!("{value:.0} ms"),
+        floor: "-".to_owned(),
+        ratio: None,
+        goals,
+        reached,
+        detail: format!("best {least:.0} ms, worst {most:.0} ms"),
+    })
+}
+
+fn fill(context: &Context, target: &Target) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let fillers: Vec<_> = (0..FILLERS)
+            .map(|filler| {
+                scope.spawn(move || {
+                    for number in (filler..FUNCTIONS).step_by(FILLERS) {
+                        let (name, source) = (
+                            format!("function-{number}"),
+                            format!("# {number}\ndef handler(event, context):\n    return {number}\n"),
+                        );
+                        let files: &[(&str, &[u8], u32)] = &[("app.py", source.as_bytes(), 0o644)];
+                        target.create(&Function {
+                            name: &name,
+                            runtime: &context.python_runtime,
+                            handler: "app.handler",
+                            files,
+                        })?;
+                    }
+                    Ok::<_, io::Error>(())
+                })
+            })
+            .collect();
+        for filler in fillers {
+            filler.join().map_err(|_| io::Error::other("a filler panicked"))??;
+        }
+        Ok::<_, io::Error>(())
+    })?;
+    let mut connection = crate::http::Connection::open(target.address)?;
+    target.logs(&mut connection, "CreateLogGroup", &serde_json::json!({"logGroupName": "filled"}))?;
+    target.logs(
+        &mut connection,
+        "CreateLogStream",
+        &serde_json::json!({"logGroupName": "filled", "logStreamName": "s"}),
+    )?;
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..MEGABYTES {
+        let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let events: Vec<_> = (0..100)
+            .map(|_| {
+                // Hexadecimal noise, so that compression does not do away with what is to be recovered.
+                let message: String = (0..625)
+                    .map(|_| {
+                        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        format!("{random:016x}")
+                    })
+                    .collect();
+                serde_json::json!({"timestamp": u64::try_from(now_ms).unwrap_or(0), "message": message})
+            })
+            .collect();
+        let body = serde_json::json!({"logGroupName": "filled", "logStreamName": "s", "logEvents": events});
+        target.logs(&mut connection, "PutLogEvents", &body)?;
+    }
+    Ok(())
 }
 
 fn idle_cost(context: &Context) -> io::Result<Vec<Row>> {
