@@ -181,6 +181,9 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // A benchmark that failed must not leave a gust behind; the spawner cleans up after the kill.
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let begun = Instant::now();
