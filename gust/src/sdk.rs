@@ -17,9 +17,9 @@ use tokio::sync::{oneshot, watch};
 /// Exactly these versions, for `pip install -r`.
 const REQUIREMENTS: &str = include_str!("sdk-requirements.txt");
 /// The version in the folder's name: a new one is installed beside the old one.
-const BOTO3_VERSION: &str = "1.44.5";
+const BOTO3_VERSION: &str = "1.42.97";
 /// Oldest Python minor version that this SDK runs on.
-const PYTHON_MINOR_MIN: u8 = 10;
+const PYTHON_MINOR_MIN: u8 = 9;
 /// Longest time for the installation.
 const INSTALL_MS_MAX: u64 = 10 * 60_000;
 /// How much of pip's complaint is kept, in bytes.

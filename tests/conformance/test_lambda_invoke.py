@@ -8,6 +8,7 @@ import pytest
 
 from harness.functions import create_function, invoke, log_lines, result, unique
 from harness.packages import package
+from harness.waiting import wait_for
 
 API = "https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"
 GUIDE = "https://docs.aws.amazon.com/lambda/latest/dg/"
@@ -166,6 +167,22 @@ def test_handlers_may_lie_in_nested_modules(lambda_):
     for handler in ("pkg.inner.code.run", "pkg/inner/code.run"):
         name = create_function(lambda_, ZipFile=package(files), Handler=handler)
         assert result(lambda_, name) == "nested"
+
+
+@pytest.mark.inferred
+def test_each_log_message_of_a_function_ends_its_line(lambda_, logs):
+    name = create_function(lambda_, "def handler(event, context):\n    print('one')\n")
+    result(lambda_, name, {})
+
+    def read():
+        try:
+            events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return None
+        return events if any(event["message"].startswith("REPORT") for event in events) else None
+
+    messages = [event["message"] for event in wait_for(read, "the REPORT line")]
+    assert "one\n" in messages and all(message.endswith("\n") for message in messages)
 
 
 @pytest.mark.documented(GUIDE + "monitoring-cloudwatchlogs-logformat.html")

@@ -35,6 +35,16 @@ def test_every_python_runtime_runs_on_what_the_machine_has(lambda_, logs, found,
         log_lines(logs, name, warned)
 
 
+@pytest.mark.parametrize("minor", range(9, 15))
+def test_every_python_runtime_has_boto3_and_reaches_gust(lambda_, found, minor):
+    runtime = f"python3.{minor}"
+    if found[runtime][0] == "missing":
+        pytest.skip("this machine has no Python for it")
+    source = "import boto3\ndef handler(event, context):\n    return boto3.client('sts').get_caller_identity()['Arn']\n"
+    name = create_function(lambda_, source, Runtime=runtime, MemorySize=1769, Timeout=30)
+    assert result(lambda_, name).endswith(f"/{name}")
+
+
 def test_strict_runtimes_refuse_a_nearest_interpreter(start, found):
     missing = [runtime for runtime, (fit, _) in found.items() if fit == "nearest"]
     if not missing:

@@ -84,7 +84,7 @@ fn prepare(with_postgresql: bool) -> Result<PathBuf, String> {
             project::write(configuration, "create_main_cluster = false\n")?;
         }
         if let Err(cause) = python::install_debian_packages(&["postgresql"]) {
-            println!("PostgreSQL is not there, its tests skip themselves: {cause}");
+            println!("PostgreSQL is not there and its tests will fail: {cause}");
         }
     }
     Ok(python)
