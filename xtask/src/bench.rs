@@ -160,7 +160,7 @@ fn results(options: &Options, table: &str, build_times: &str) -> Result<String, 
     line("date", &run::output(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))?)?;
     line("machine", &machine())?;
     line(
-        "load before the run (other work on the machine)",
+        "load average after the run, its own included",
         &std::fs::read_to_string("/proc/loadavg").unwrap_or_default(),
     )?;
     line("toolchain", &run::output(Command::new("rustc").arg("--version"))?)?;
