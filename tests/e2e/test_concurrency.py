@@ -58,35 +58,42 @@ def test_events_above_the_limit_wait_and_run(start):
     log_lines(logs, name, lambda lines: ran(lines) == set("01234567"), 60)
 
 
-def test_code_changes_while_a_request_is_in_flight(gust, lambda_):
+def running(gust):
+    """How many invocations run, from their request to their last log line."""
+    return gust.health()["invocations"]["running"]
+
+
+def test_code_changes_while_a_request_is_in_flight(start):
+    gust = start()
+    client = gust.client("lambda")
     old = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'old'\n"
-    name = create_function(lambda_, old, Timeout=30)
-    assert result(lambda_, name, 0) == "old"
-    before = gust.health()["invocations"]["running"]
+    name = create_function(client, old, Timeout=30)
+    assert result(client, name, 0) == "old"
+    wait_for(lambda: running(gust) == 0, "the first invocation to end")
     answers = []
-    running = threading.Thread(target=lambda: answers.append(result(lambda_, name, 4)))
-    running.start()
-    wait_for(lambda: gust.health()["invocations"]["running"] > before, "the invocation to run")
-    new = "def handler(event, context):\n    return 'new'\n"
-    lambda_.update_function_code(FunctionName=name, ZipFile=python_package(new))
-    lambda_.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
-    assert result(lambda_, name, 0) == "new"
-    running.join(30)
+    slow = threading.Thread(target=lambda: answers.append(result(client, name, 4)))
+    slow.start()
+    wait_for(lambda: running(gust) == 1, "the slow invocation to run")
+    client.update_function_code(FunctionName=name, ZipFile=python_package("def handler(event, context):\n    return 'new'\n"))
+    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    assert result(client, name, 0) == "new"
+    slow.join(30)
     assert answers == ["old"], "a request that has begun finishes on the code it began with"
 
 
-def test_a_deleted_function_finishes_what_it_runs(gust, lambda_):
-    name = create_function(lambda_, "import time\ndef handler(event, context):\n    time.sleep(2)\n    return 'done'\n", Timeout=30)
-    before = gust.health()["invocations"]["running"]
+def test_a_deleted_function_finishes_what_it_runs(start):
+    gust = start()
+    client = gust.client("lambda")
+    name = create_function(client, "import time\ndef handler(event, context):\n    time.sleep(2)\n    return 'done'\n", Timeout=30)
     answers = []
-    running = threading.Thread(target=lambda: answers.append(result(lambda_, name)))
-    running.start()
-    wait_for(lambda: gust.health()["invocations"]["running"] > before, "the invocation to run")
-    lambda_.delete_function(FunctionName=name)
-    running.join(30)
+    slow = threading.Thread(target=lambda: answers.append(result(client, name)))
+    slow.start()
+    wait_for(lambda: running(gust) == 1, "the invocation to run")
+    client.delete_function(FunctionName=name)
+    slow.join(30)
     assert answers == ["done"]
-    with pytest.raises(lambda_.exceptions.ResourceNotFoundException):
-        invoke(lambda_, name)
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        invoke(client, name)
 
 
 def test_background_work_freezes_with_the_environment(lambda_):
