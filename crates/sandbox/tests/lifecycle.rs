@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::*;
 use gust_sandbox::{SandboxError, Spawner};
@@ -96,7 +96,9 @@ def handler(event, context):
     function.sandbox.freeze().await.unwrap();
     // Stopping takes effect when a thread next leaves the kernel.
     let mut before = 0;
+    let deadline = Instant::now() + DEADLINE;
     loop {
+        assert!(Instant::now() < deadline, "a frozen function goes on using the processor");
         let now = function.sandbox.stats().await.unwrap().cpu_ns;
         if now == before {
             break;
