@@ -115,7 +115,7 @@ impl Launcher for SandboxLauncher {
             id,
             program,
             code_dir: spec.code_dir.clone(),
-            layers_dir: None,
+            layers_dir: spec.layers_dir.clone(),
             sdk_dir,
             env: variables,
             memory_mb: spec.memory_mb,

@@ -49,6 +49,7 @@ pub(crate) fn spec(name: &str) -> FunctionSpec {
         tmp_mb: 512,
         environment: BTreeMap::new(),
         code_dir: "/code".into(),
+        layers_dir: None,
         architecture: "x86_64".to_owned(),
         logging: Logging {
             format: LogFormat::Text,

@@ -103,6 +103,7 @@ impl World {
             tmp_mb: 512,
             environment: [("MY".to_owned(), "own".to_owned())].into(),
             code_dir,
+            layers_dir: None,
             architecture: "x86_64".to_owned(),
             logging: Logging {
                 format: LogFormat::Text,

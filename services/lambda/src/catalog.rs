@@ -232,6 +232,7 @@ fn spec_of(id: &FunctionId, record: &FunctionRecord, code: &CodeStore) -> Functi
         tmp_mb: config.ephemeral_mb,
         environment: config.environment.clone().unwrap_or_default(),
         code_dir: code.folder(&record.package.sha256),
+        layers_dir: None,
         architecture: config.architecture.clone(),
         logging: logging_of(&config.logging),
         tracing_mode: config.tracing_mode.clone(),

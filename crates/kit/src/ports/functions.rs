@@ -40,6 +40,9 @@ pub struct FunctionSpec {
     pub environment: BTreeMap<String, String>,
     /// The folder on the host that appears as `/var/task`, read-only.
     pub code_dir: PathBuf,
+    /// The folder on the host with the content of all its layers, merged in their order, that appears as `/opt`,
+    /// read-only; `None` for a function without layers.
+    pub layers_dir: Option<PathBuf>,
     /// `x86_64` or `arm64`.
     pub architecture: String,
     /// Where and how it logs.

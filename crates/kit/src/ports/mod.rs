@@ -1,10 +1,13 @@
 //! What services ask of each other: small traits, implemented by their owner, wired in the binary.
 
+mod access;
 mod credentials;
 mod functions;
 mod logs;
 mod roles;
+mod urls;
 
+pub use access::{AccessRequest, Authorizer, Decision};
 pub use credentials::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
 pub use functions::{
     AsyncEvent, FunctionCatalog, FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, Invoker,
@@ -12,3 +15,4 @@ pub use functions::{
 };
 pub use logs::{LogDestination, LogLine, LogSink};
 pub use roles::{RoleDirectory, RoleSummary};
+pub use urls::{FunctionUrl, UrlAuth, UrlCors, UrlDirectory, UrlInvokeMode};
