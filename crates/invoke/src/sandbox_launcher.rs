@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
 use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
 use gust_sandbox::{
-    Choice, Egress, Exit, Interpreter, Program, PythonTransport, Sandbox, SandboxError, SandboxSpec, Spawner,
+    Choice, Egress, Exit, Interpreter, Program, RuntimeTransport, Sandbox, SandboxError, SandboxSpec, Spawner,
     SpawnerConfig, choose,
 };
 use std::fs;
@@ -76,7 +76,7 @@ impl SandboxLauncher {
             Choice::Exact(interpreter) | Choice::Nearest(interpreter) => {
                 // A wrapper may put a proxy of the Runtime API before the runtime: it needs one to proxy.
                 let is_wrapped = spec.environment.contains_key("AWS_LAMBDA_EXEC_WRAPPER");
-                let transport = if is_wrapped { PythonTransport::Http } else { PythonTransport::Channel };
+                let transport = if is_wrapped { RuntimeTransport::Http } else { RuntimeTransport::Channel };
                 Ok(Program::Python { interpreter, transport })
             }
             Choice::Missing => {

@@ -9,7 +9,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
-use gust_sandbox::{Interpreter, Program, PythonTransport, Spawner, SpawnerConfig, discover_interpreters};
+use gust_sandbox::{Interpreter, Program, RuntimeTransport, Spawner, SpawnerConfig, discover_interpreters};
 use serde_json::json;
 
 fn main() {
@@ -96,7 +96,7 @@ async fn measure(count: usize) {
 }
 
 async fn cold(spawner: &Spawner, package: &std::path::Path, interpreter: &Interpreter) -> Function {
-    let program = Program::Python { interpreter: interpreter.clone(), transport: PythonTransport::Channel };
+    let program = Program::Python { interpreter: interpreter.clone(), transport: RuntimeTransport::Channel };
     let mut spec = spec(package, program);
     spec.env.push(("_HANDLER".to_owned(), "lambda_function.handler".to_owned()));
     let sandbox = spawner.create(spec).await.unwrap();

@@ -238,7 +238,7 @@ pub struct Sandbox {
     pub runtime_api: Option<TcpListener>,
     /// Listens at 127.0.0.1:4566 inside (`AWS_ENDPOINT_URL`). Non-blocking, ready for tokio.
     pub endpoint: Option<TcpListener>,
-    /// The private channel (Python with [`crate::PythonTransport::Channel`] only). Non-blocking.
+    /// The private channel (Python with [`crate::RuntimeTransport::Channel`] only). Non-blocking.
     pub channel: Option<UnixStream>,
     /// Read end of the pipe that is stdout and stderr of everything inside. Non-blocking; must be drained.
     pub output: Option<OwnedFd>,

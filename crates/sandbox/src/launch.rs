@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::mounts::RUNTIME_DIR;
 use crate::protocol::{Create, RuntimeFds, Start};
 use crate::sys;
-use crate::{Program, PythonTransport, SandboxError, SandboxSpec};
+use crate::{Program, RuntimeTransport, SandboxError, SandboxSpec};
 
 /// Largest environment in bytes, names, values and separators together.
 const ENVIRONMENT_BYTES_MAX: usize = 256 * 1024;
@@ -116,10 +116,10 @@ fn start(spec: &SandboxSpec, as_root: bool) -> (Start, RuntimeFds, Option<PathBu
     let outside = |path: &Path| (!path.starts_with("/usr")).then(|| path.to_owned());
     let prefix = outside(&interpreter.prefix);
     let runtime_fds = match transport {
-        PythonTransport::Channel => RuntimeFds::LogAndChannel,
-        PythonTransport::Http => RuntimeFds::Log,
+        RuntimeTransport::Channel => RuntimeFds::LogAndChannel,
+        RuntimeTransport::Http => RuntimeFds::Log,
     };
-    let fresh = spec.env.iter().any(|(name, _)| acts_at_exec(name)) || transport == PythonTransport::Http;
+    let fresh = spec.env.iter().any(|(name, _)| acts_at_exec(name)) || transport == RuntimeTransport::Http;
     // Entering another user namespace from a zygote takes root.
     if as_root && !fresh {
         return (Start::Zygote { interpreter: interpreter.path.clone() }, runtime_fds, prefix);
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::{Egress, Interpreter};
 
-    fn spec(env: &[(&str, &str)], transport: PythonTransport) -> SandboxSpec {
+    fn spec(env: &[(&str, &str)], transport: RuntimeTransport) -> SandboxSpec {
         let interpreter =
             Interpreter { version: (3, 12, 1), path: "/opt/py/bin/python3.12".into(), prefix: "/opt/py".into() };
         SandboxSpec {
@@ -184,18 +184,18 @@ mod tests {
     #[test]
     fn only_variables_that_act_at_exec_avoid_the_zygote() {
         let zygote =
-            |env: &[(&str, &str)]| matches!(start(&spec(env, PythonTransport::Channel), true).0, Start::Zygote { .. });
+            |env: &[(&str, &str)]| matches!(start(&spec(env, RuntimeTransport::Channel), true).0, Start::Zygote { .. });
         assert!(zygote(&[("MY_PYTHON", "1"), ("PATH", "/bin")]));
         for name in ["PYTHONPATH", "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "AWS_LAMBDA_EXEC_WRAPPER"] {
             assert!(!zygote(&[(name, "x")]), "{name}");
         }
-        assert!(!matches!(start(&spec(&[], PythonTransport::Http), true).0, Start::Zygote { .. }));
-        assert!(!matches!(start(&spec(&[], PythonTransport::Channel), false).0, Start::Zygote { .. }));
+        assert!(!matches!(start(&spec(&[], RuntimeTransport::Http), true).0, Start::Zygote { .. }));
+        assert!(!matches!(start(&spec(&[], RuntimeTransport::Channel), false).0, Start::Zygote { .. }));
     }
 
     #[test]
     fn a_wrapper_gets_the_runtime_as_arguments() {
-        let spec = spec(&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/wrap")], PythonTransport::Channel);
+        let spec = spec(&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/wrap")], RuntimeTransport::Channel);
         let (Start::Exec { path, argv }, RuntimeFds::LogAndChannel, Some(prefix)) = start(&spec, true) else {
             panic!("expected a fresh interpreter");
         };
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn bad_specifications_are_refused() {
-        let good = spec(&[], PythonTransport::Channel);
+        let good = spec(&[], RuntimeTransport::Channel);
         assert!(check(&good).is_ok());
         let refused = |change: fn(&mut SandboxSpec)| {
             let mut spec = good.clone();

@@ -33,7 +33,7 @@ pub use client::{Sandbox, Spawner, SpawnerConfig};
 pub use error::SandboxError;
 pub use interpreters::{Choice, Interpreter, choose, discover_interpreters};
 pub use modes::{Capabilities, Enforcement, Guarantee, Mode};
-pub use spec::{CHANNEL_FRAME_BYTES_MAX, Egress, Exit, Program, PythonTransport, SandboxSpec, SandboxStats};
+pub use spec::{CHANNEL_FRAME_BYTES_MAX, Egress, Exit, Program, RuntimeTransport, SandboxSpec, SandboxStats};
 
 /// Runs the spawner and never returns, if this process was started as one (`argv[1] == "__spawner"`).
 ///

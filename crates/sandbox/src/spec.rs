@@ -47,7 +47,7 @@ pub enum Program {
         /// Which interpreter; from [`crate::choose`].
         interpreter: Interpreter,
         /// How the runtime talks to gust.
-        transport: PythonTransport,
+        transport: RuntimeTransport,
     },
     /// A program of the package (or of `/opt`), e.g. `/var/task/bootstrap`, speaking the HTTP Runtime API.
     Exec {
@@ -58,9 +58,9 @@ pub enum Program {
     },
 }
 
-/// How gust's Python runtime talks to gust.
+/// How gust's own runtimes talk to gust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PythonTransport {
+pub enum RuntimeTransport {
     /// The private framed channel: a fork of the zygote, or a fresh interpreter where the environment demands it.
     Channel,
     /// The HTTP Runtime API and always a fresh interpreter: for wrappers and extensions that proxy the API.

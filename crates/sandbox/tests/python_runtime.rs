@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gust_sandbox::{Interpreter, Program, PythonTransport, SandboxSpec};
+use gust_sandbox::{Interpreter, Program, RuntimeTransport, SandboxSpec};
 use serde_json::{Value, json};
 
 /// One behaviour: the module, the handler's name, and what an invoke gives.
@@ -192,7 +192,7 @@ async fn behaves(interpreter: &Interpreter, executed: bool) {
         let mut function = world
             .python_with(case.code, |spec| {
                 spec.program =
-                    Program::Python { interpreter: interpreter.clone(), transport: PythonTransport::Channel };
+                    Program::Python { interpreter: interpreter.clone(), transport: RuntimeTransport::Channel };
                 environment(spec);
                 if executed {
                     spec.env.push(("PYTHONHASHSEED".to_owned(), "0".to_owned()));
@@ -210,7 +210,7 @@ async fn behaves(interpreter: &Interpreter, executed: bool) {
         let mut function = world
             .start_python(&files, |spec| {
                 spec.program =
-                    Program::Python { interpreter: interpreter.clone(), transport: PythonTransport::Channel };
+                    Program::Python { interpreter: interpreter.clone(), transport: RuntimeTransport::Channel };
                 spec.env.retain(|(name, _)| name != "_HANDLER");
                 spec.env.push(("_HANDLER".to_owned(), handler.to_owned()));
                 if executed {
@@ -362,7 +362,7 @@ async fn speaks_the_runtime_api_where_it_must() {
         .start_python(
             &[("lambda_function.py", "def handler(event, context):\n    return [event, context.aws_request_id]\n")],
             |spec| {
-                spec.program = Program::Python { interpreter: any_python(), transport: PythonTransport::Http };
+                spec.program = Program::Python { interpreter: any_python(), transport: RuntimeTransport::Http };
             },
         )
         .await;

@@ -28,7 +28,7 @@ async fn act_as_ordinary_user() {
         let change = |spec: &mut gust_sandbox::SandboxSpec| {
             spec.program = gust_sandbox::Program::Python {
                 interpreter: interpreter.clone(),
-                transport: gust_sandbox::PythonTransport::Channel,
+                transport: gust_sandbox::RuntimeTransport::Channel,
             };
         };
         let mut function = world.python_with(EVALUATE, change).await;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gust_sandbox::{
-    Choice, Egress, Interpreter, Program, PythonTransport, Sandbox, SandboxSpec, Spawner, SpawnerConfig, choose,
+    Choice, Egress, Interpreter, Program, RuntimeTransport, Sandbox, SandboxSpec, Spawner, SpawnerConfig, choose,
     discover_interpreters,
 };
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ impl World {
 }
 
 pub fn python_program() -> Program {
-    Program::Python { interpreter: any_python(), transport: PythonTransport::Channel }
+    Program::Python { interpreter: any_python(), transport: RuntimeTransport::Channel }
 }
 
 pub fn exec_program() -> Program {
