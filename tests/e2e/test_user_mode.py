@@ -1,44 +1,23 @@
 """gust run by an ordinary user: weaker guarantees, said plainly, and functions that run."""
 
-import os
-import pathlib
-import shutil
 import subprocess
-import tempfile
 
 import pytest
 
 from harness.functions import create_function, invoke, result
-from harness.server import BINARY, Gust
-
-NOBODY = 65534
-SYSTEM_PYTHON = pathlib.Path("/usr/bin/python3")
-
-
-def can_be_tried():
-    limit = pathlib.Path("/proc/sys/user/max_user_namespaces")
-    return os.geteuid() == 0 and SYSTEM_PYTHON.exists() and limit.exists() and limit.read_text().strip() != "0"
-
+from harness.ordinary import SYSTEM_PYTHON, can_be_tried, ordinary_gust, ordinary_home
 
 pytestmark = pytest.mark.skipif(not can_be_tried(), reason="needs root to become nobody, user namespaces and a system Python")
 
 
 @pytest.fixture(scope="module")
 def ordinary():
-    home = pathlib.Path(tempfile.mkdtemp(prefix="gust-test-user-"))
-    home.chmod(0o755)
-    binary = shutil.copy(BINARY, home / "gust")
-    os.chown(home, NOBODY, NOBODY)
-    sdk = home / "sdk"
-    (sdk / "boto3").mkdir(parents=True)
-    (sdk / "boto3/__init__.py").touch()
-    variables = {"HOME": str(home), "PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(home / "cache")}
-    popen = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": home}
-    try:
-        with Gust("--sdk", sdk, binary=binary, variables=variables, popen=popen) as gust:
+    with ordinary_home() as home:
+        sdk = home / "sdk"
+        (sdk / "boto3").mkdir(parents=True)
+        (sdk / "boto3/__init__.py").touch()
+        with ordinary_gust(home, "--sdk", sdk) as gust:
             yield gust
-    finally:
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")

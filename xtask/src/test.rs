@@ -16,13 +16,15 @@ pub enum Part {
     Runtimes,
     /// boto3, botocore and the AWS CLI against the real binary.
     Conformance,
+    /// The conformance tests again, against a gust that an ordinary user runs.
+    OrdinaryUser,
     /// The AWS SDK for Rust against the real binary.
     RustSdk,
     /// Failures, isolation, restarts, real tools.
     E2e,
 }
 
-const ALL: [Part; 5] = [Part::Unit, Part::Runtimes, Part::Conformance, Part::RustSdk, Part::E2e];
+const ALL: [Part; 6] = [Part::Unit, Part::Runtimes, Part::Conformance, Part::OrdinaryUser, Part::RustSdk, Part::E2e];
 
 /// Its flags.
 #[derive(clap::Args)]
@@ -59,7 +61,15 @@ pub fn run(options: &Options) -> Result<(), String> {
         sections.section("tests of the Python runtime", || runtimes(&gust));
     }
     if wants(Part::Conformance) {
-        sections.section("conformance: boto3 and the AWS CLI", || pytest(options, &python, &gust, "tests/conformance"));
+        sections.section("conformance: boto3 and the AWS CLI", || {
+            pytest(options, &python, &gust, "tests/conformance", &[])
+        });
+    }
+    if wants(Part::OrdinaryUser) {
+        sections.section("conformance, as an ordinary user", || {
+            let as_ordinary_user = [("GUST_TEST_AS_ORDINARY_USER", "1")];
+            pytest(options, &python, &gust, "tests/conformance", &as_ordinary_user)
+        });
     }
     if wants(Part::RustSdk) {
         sections.section("conformance: the AWS SDK for Rust", || rust_sdk(&gust));
@@ -67,7 +77,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     if wants(Part::E2e) {
         sections.section("end to end", || {
             build_standalone("tests/functions/rust-echo")?;
-            pytest(options, &python, &gust, "tests/e2e")
+            pytest(options, &python, &gust, "tests/e2e", &[])
         });
     }
     sections.section("nothing left behind", || leftovers::check(std::slice::from_ref(&gust), &before));
@@ -146,14 +156,20 @@ fn runtimes(gust: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn pytest(options: &Options, python: &Path, gust: &Path, folder: &str) -> Result<(), String> {
+fn pytest(
+    options: &Options,
+    python: &Path,
+    gust: &Path,
+    folder: &str,
+    variables: &[(&str, &str)],
+) -> Result<(), String> {
     let mut pytest = Command::new(python);
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", folder]);
     if let Some(keyword) = &options.keyword {
         pytest.args(["-k", keyword]);
     }
     pytest.current_dir(project::root()).env("PYTHONDONTWRITEBYTECODE", "1").env("GUST_BINARY", gust);
-    run::run(&mut pytest)
+    run::run(pytest.envs(variables.iter().copied()))
 }
 
 fn rust_sdk(gust: &Path) -> Result<(), String> {

@@ -4,8 +4,6 @@
 
 use gust_kit::ports::{Credentials, FunctionSpec, LogFormat, LogLevel};
 
-/// `AWS_ENDPOINT_URL` inside: gust's own endpoint in the environment's network.
-pub(crate) const ENDPOINT_URL: &str = "http://127.0.0.1:4566";
 const PATH: &str = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
 const LD_LIBRARY_PATH: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
@@ -34,8 +32,8 @@ pub(crate) fn level_name(level: LogLevel) -> &'static str {
     }
 }
 
-/// Everything that a function finds in its environment when it starts. `AWS_LAMBDA_RUNTIME_API` is added
-/// by whoever makes the sandbox, because only it knows the port.
+/// Everything that a function finds in its environment when it starts. `AWS_LAMBDA_RUNTIME_API` and, unless the
+/// function sets it, `AWS_ENDPOINT_URL` are added by whoever makes the sandbox, because only it knows the ports.
 ///
 /// Where both set a variable, the platform's value holds for those that Lambda reserves, the function's
 /// for the others.
@@ -72,7 +70,6 @@ pub(crate) fn variables(spec: &FunctionSpec, log_stream: &str, credentials: &Cre
     }
     // Nothing listens at the daemon's address yet; on the loopback, datagrams to it vanish without an error.
     let defaults = [
-        ("AWS_ENDPOINT_URL", ENDPOINT_URL),
         ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"),
         ("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"),
         ("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1"),
@@ -134,6 +131,8 @@ mod tests {
         assert_eq!(get(&variables, "LANG"), Some("C"));
         assert_eq!(get(&variables, "AWS_ENDPOINT_URL"), Some("http://x"));
         assert_eq!(get(&variables, "MY"), Some("1"));
+        spec.environment.remove("AWS_ENDPOINT_URL");
+        assert_eq!(get(&of(&spec), "AWS_ENDPOINT_URL"), None, "its port is known where the sandbox is made");
         assert_eq!(get(&variables, "AWS_EXECUTION_ENV"), Some("AWS_Lambda_python3.12"));
         assert_eq!(get(&variables, "AWS_SESSION_TOKEN"), Some("token"));
         assert_eq!(get(&variables, "LD_LIBRARY_PATH"), None);
