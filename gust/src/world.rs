@@ -197,6 +197,7 @@ fn open_gateway(
     let settings = GatewayConfig {
         default_account: config.account.clone(),
         hosts: config.allowed_hosts.clone(),
+        authorizer: None,
         clock: platform.clock.clone(),
         ids: platform.ids.clone(),
     };

@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod authenticate;
+mod authorize;
 mod body;
 mod classify;
 mod detach;
@@ -24,13 +25,14 @@ use body::Budget;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use gust_kit::Registry;
-use gust_kit::ports::CredentialSource;
+use gust_kit::ports::{Authorizer, CredentialSource};
 use gust_types::{AccountId, RequestId, SharedClock, SharedIds};
 use gust_wire::{ServiceModel, WireResponse};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use pipeline::{Outline, Raw};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,6 +45,8 @@ pub struct GatewayConfig {
     /// Host names, besides loopback ones, under which gust may be addressed (`--auth open`): `gust.example.com`, or
     /// `*.example.com` for all names below.
     pub hosts: Vec<String>,
+    /// Evaluates policies; `None` lets every known caller do everything in its account (`--auth open`).
+    pub authorizer: Option<Arc<dyn Authorizer>>,
     /// Real time: signatures and credentials are never judged by a moved clock.
     pub clock: SharedClock,
     /// Request ids.
@@ -59,6 +63,7 @@ struct Inner {
     registry: Registry,
     services: Vec<&'static ServiceModel>,
     authenticator: Authenticator,
+    authorizer: Option<Arc<dyn Authorizer>>,
     admin: Arc<dyn AdminHandlers>,
     budget: Budget,
     clock: SharedClock,
@@ -74,11 +79,12 @@ impl Gateway {
         admin: Arc<dyn AdminHandlers>,
         config: GatewayConfig,
     ) -> Gateway {
-        let GatewayConfig { default_account, hosts, clock, ids } = config;
+        let GatewayConfig { default_account, hosts, authorizer, clock, ids } = config;
         let mut services: Vec<&'static ServiceModel> = registry.services().map(|endpoint| endpoint.model()).collect();
         services.sort_unstable_by_key(|service| service.id);
         let authenticator = Authenticator { policy, credentials, hosts: Hosts::new(hosts), default_account };
-        let inner = Inner { registry, services, authenticator, admin, budget: Budget::new(), clock, ids };
+        let budget = Budget::new();
+        let inner = Inner { registry, services, authenticator, authorizer, admin, budget, clock, ids };
         Gateway { inner: Arc::new(inner) }
     }
 
@@ -99,6 +105,10 @@ impl Gateway {
         &self.inner.authenticator
     }
 
+    fn authorizer(&self) -> Option<&dyn Authorizer> {
+        self.inner.authorizer.as_deref()
+    }
+
     fn admin(&self) -> &dyn AdminHandlers {
         &*self.inner.admin
     }
@@ -112,13 +122,18 @@ impl Gateway {
     }
 
     /// One request, whatever it is. A panic ends the request and nothing else.
-    async fn handle(&self, request: Request<Incoming>, origin: &ConnectionOrigin) -> Response<Full<Bytes>> {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        origin: &ConnectionOrigin,
+        peer: Option<IpAddr>,
+    ) -> Response<Full<Bytes>> {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
         let request_id = self.request_id();
         let received_at_ms = self.inner.clock.now_ms();
         let mut outline = Outline::default();
-        let raw = Raw { parts: &parts, body: &mut body, origin, request_id: &request_id, received_at_ms };
+        let raw = Raw { parts: &parts, body: &mut body, origin, peer, request_id: &request_id, received_at_ms };
         let outcome = AssertUnwindSafe(self.answer(raw, &mut outline)).catch_unwind().await;
         let response = outcome.unwrap_or_else(|panic| {
             let request_id = request_id.as_str();

@@ -6,6 +6,7 @@
 
 use crate::Gateway;
 use crate::authenticate::Stop;
+use crate::authorize::{Circumstances, authorize};
 use crate::body::{self, BodyError, Received};
 use crate::classify::{Address, Route, classify};
 use crate::detach::Finish;
@@ -14,18 +15,21 @@ use crate::respond;
 use crate::serve::ConnectionOrigin;
 use bytes::Bytes;
 use gust_auth::{Claim, Head, Refusal};
-use gust_kit::{Call, Principal};
+use gust_kit::{Call, Endpoint, Principal};
 use gust_types::{AwsError, Doc, Region, RequestId};
 use gust_wire::{OperationModel, Protocol, Routed, WireRequest, WireResponse};
 use http::header::{CONTENT_TYPE, EXPECT, HOST};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
+use std::net::IpAddr;
 
 /// A request as it came, and where from.
 pub(crate) struct Raw<'a> {
     pub parts: &'a Parts,
     pub body: &'a mut Incoming,
     pub origin: &'a ConnectionOrigin,
+    /// Who is at the other end of the connection.
+    pub peer: Option<IpAddr>,
     pub request_id: &'a RequestId,
     pub received_at_ms: i64,
 }
@@ -96,7 +100,7 @@ impl Gateway {
         outline.operation = Some(operation);
         let input = decode(address, operation, &request)?;
         let call = self.call(raw, head, principal, region);
-        let ready = authorize(Ready { address, operation, call, input })?;
+        let ready = self.authorize(raw, Ready { address, operation, call, input }).await?;
         let output = self.run(ready).await?;
         Ok(encode(address, operation, &output, raw.request_id))
     }
@@ -130,19 +134,33 @@ impl Gateway {
         Call {
             principal,
             region,
+            granted_account: None,
             request_id: raw.request_id.clone(),
             received_at_ms: raw.received_at_ms,
             origin: format!("http://{}", head.host),
         }
     }
 
+    /// Whether the caller may do this. Where no policies are evaluated, every known caller may do everything in its own
+    /// account; for that reason the binary refuses to listen on other than loopback addresses then.
+    async fn authorize(&self, raw: &Raw<'_>, mut ready: Ready) -> Result<Ready, AwsError> {
+        let Some(authorizer) = self.authorizer() else { return Ok(ready) };
+        let Ready { address, operation, call, input } = &mut ready;
+        let endpoint = self.endpoint(*address, operation)?;
+        let circumstances = Circumstances { peer: raw.peer, headers: &raw.parts.headers };
+        authorize(authorizer, endpoint, address.protocol, operation, call, input, &circumstances).await?;
+        Ok(ready)
+    }
+
+    fn endpoint(&self, address: Address, operation: &OperationModel) -> Result<&dyn Endpoint, AwsError> {
+        let missing = || AwsError::not_implemented(address.service.id, operation.route.name);
+        self.registry().service(address.service.id).map(|endpoint| &**endpoint).ok_or_else(missing)
+    }
+
     /// The operation itself. It goes on to its end even if the client goes away, as at AWS.
     async fn run(&self, ready: Ready) -> Result<Doc, AwsError> {
         let Ready { address, operation, call, input } = ready;
-        let endpoint = self
-            .registry()
-            .service(address.service.id)
-            .ok_or_else(|| AwsError::not_implemented(address.service.id, operation.route.name))?;
+        let endpoint = self.endpoint(address, operation)?;
         Finish::new(endpoint.call(operation.route.name, call, input)).await
     }
 
@@ -225,12 +243,6 @@ fn decode(address: Address, operation: &'static OperationModel, request: &WireRe
     }
     gust_wire::validate(address.service, operation, &input)?;
     Ok(input)
-}
-
-/// Whether the caller may do this. Policies are not evaluated yet, so every known caller may do everything in its
-/// own account; for that reason the binary refuses to listen on other than loopback addresses.
-fn authorize(ready: Ready) -> Result<Ready, AwsError> {
-    Ok(ready)
 }
 
 fn encode(address: Address, operation: &OperationModel, output: &Doc, request_id: &RequestId) -> WireResponse {

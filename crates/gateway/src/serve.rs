@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,8 +93,9 @@ async fn listen(
             deadline = &mut stopped => break deadline.unwrap_or_default(),
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if has_room => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(gateway.clone(), stream, origin.clone(), finishing.clone()));
+                Ok((stream, peer)) => {
+                    let context = Context { gateway: gateway.clone(), origin: origin.clone(), peer: peer.ip() };
+                    connections.spawn(connection(context, stream, finishing.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -119,24 +120,20 @@ async fn listen(
 struct Context {
     gateway: Gateway,
     origin: Arc<ConnectionOrigin>,
-    activity: Arc<Activity>,
+    peer: IpAddr,
 }
 
-async fn connection(
-    gateway: Gateway,
-    stream: TcpStream,
-    origin: Arc<ConnectionOrigin>,
-    mut finishing: watch::Receiver<bool>,
-) {
+async fn connection(context: Context, stream: TcpStream, mut finishing: watch::Receiver<bool>) {
     // Without it a response may wait for the client's delayed acknowledgement; a socket that has gone shows below.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::default());
-    let context = Arc::new(Context { gateway, origin, activity: activity.clone() });
+    let shared = Arc::new((context, activity.clone()));
     let service = service_fn(move |request| {
-        let context = context.clone();
+        let shared = shared.clone();
         async move {
-            let _running = context.activity.begin();
-            Ok::<_, Infallible>(context.gateway.handle(request, &context.origin).await)
+            let (Context { gateway, origin, peer }, activity) = &*shared;
+            let _running = activity.begin();
+            Ok::<_, Infallible>(gateway.handle(request, origin, Some(*peer)).await)
         }
     });
     let builder = builder();

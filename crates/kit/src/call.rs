@@ -55,6 +55,9 @@ pub struct Call {
     pub principal: Principal,
     /// The region it is addressed to.
     pub region: Region,
+    /// The other account whose resource this call may touch: its policies and the principal's own allow it. `None` for
+    /// a call inside the principal's account, and wherever policies are not evaluated.
+    pub granted_account: Option<AccountId>,
     /// Its id, in the response and in every log line about it.
     pub request_id: RequestId,
     /// When it arrived, in milliseconds since the epoch.
@@ -67,5 +70,10 @@ impl Call {
     /// The account it is addressed to: the principal's own.
     pub fn account(&self) -> &AccountId {
         &self.principal.account
+    }
+
+    /// Whether it may touch what belongs to `account`: the principal's own, or one whose policies let it in.
+    pub fn reaches(&self, account: &AccountId) -> bool {
+        *account == self.principal.account || self.granted_account.as_ref() == Some(account)
     }
 }

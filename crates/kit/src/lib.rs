@@ -3,6 +3,7 @@
 //! A service depends on this crate and never on another service. What it needs of another it asks
 //! of a port ([`ports`]); the owner implements it and the binary wires it.
 
+mod access;
 mod call;
 mod common;
 mod operation;
@@ -10,6 +11,7 @@ mod platform;
 pub mod ports;
 mod registry;
 
+pub use access::{Need, ResourceFacts, request_tags};
 pub use call::{Call, Principal, PrincipalKind};
 pub use common::CommonError;
 pub use operation::{Cx, Op, Operation, Service};

@@ -1,6 +1,6 @@
 //! One operation = one type = one file: `impl Operation for CreateFunction`.
 
-use crate::{Call, Platform};
+use crate::{Call, Need, Platform, ResourceFacts};
 use futures_util::future::BoxFuture;
 use gust_types::{AwsError, Doc};
 use gust_wire::{FromDoc, IntoDoc, OperationModel, OperationShape, ServiceModel};
@@ -15,6 +15,30 @@ pub trait Service: Send + Sync + Sized + 'static {
 
     /// What all services share.
     fn platform(&self) -> &Platform;
+
+    /// What the caller of `operation` must be allowed (asked where policies are evaluated). Unless a service says more
+    /// exactly, that is the action of the operation's name on every resource; an empty list is an operation that
+    /// everybody may call.
+    ///
+    /// A resource of another account that no need names stays out of reach: see [`Call::granted_account`].
+    /// Errors: the request cannot be understood as far as that needs it; the caller gets that error.
+    fn needs(
+        &self,
+        operation: &'static OperationModel,
+        _input: &Doc,
+        _call: &Call,
+    ) -> impl Future<Output = Result<Vec<Need>, AwsError>> + Send {
+        let action = format!("{}:{}", Self::MODEL.endpoint_prefix, operation.route.name);
+        std::future::ready(Ok(vec![Need::new(action, "*")]))
+    }
+
+    /// The policy and the tags of a resource that a need names; asked only if the answer depends on them. Nothing
+    /// for one that does not exist.
+    ///
+    /// Errors: they could not be read; the caller is refused with that error.
+    fn facts(&self, _resource: &str) -> impl Future<Output = Result<ResourceFacts, AwsError>> + Send {
+        std::future::ready(Ok(ResourceFacts::default()))
+    }
 }
 
 /// An operation. Its input has been decoded and validated when `run` begins, and runs without HTTP.

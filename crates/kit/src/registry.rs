@@ -1,9 +1,9 @@
 //! The one door into a service, from the gateway and from inside.
 
-use crate::{Call, Cx, Service};
+use crate::{Call, Cx, Need, ResourceFacts, Service};
 use futures_util::future::BoxFuture;
 use gust_types::{AwsError, Doc};
-use gust_wire::ServiceModel;
+use gust_wire::{OperationModel, ServiceModel};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,6 +16,17 @@ pub trait Endpoint: Send + Sync {
     ///
     /// Errors: the operation's own, or 501 where the service has no such operation.
     fn call(&self, operation: &str, call: Call, input: Doc) -> BoxFuture<'static, Result<Doc, AwsError>>;
+
+    /// See [`Service::needs`].
+    fn needs<'a>(
+        &'a self,
+        operation: &'static OperationModel,
+        input: &'a Doc,
+        call: &'a Call,
+    ) -> BoxFuture<'a, Result<Vec<Need>, AwsError>>;
+
+    /// See [`Service::facts`].
+    fn facts<'a>(&'a self, resource: &'a str) -> BoxFuture<'a, Result<ResourceFacts, AwsError>>;
 }
 
 /// The endpoint of service `S`.
@@ -32,6 +43,19 @@ impl<S: Service> Endpoint for ServiceEndpoint<S> {
             return Box::pin(std::future::ready(Err(error)));
         };
         op.run(Cx { service: self.0.clone(), call }, input)
+    }
+
+    fn needs<'a>(
+        &'a self,
+        operation: &'static OperationModel,
+        input: &'a Doc,
+        call: &'a Call,
+    ) -> BoxFuture<'a, Result<Vec<Need>, AwsError>> {
+        Box::pin(self.0.needs(operation, input, call))
+    }
+
+    fn facts<'a>(&'a self, resource: &'a str) -> BoxFuture<'a, Result<ResourceFacts, AwsError>> {
+        Box::pin(self.0.facts(resource))
     }
 }
 

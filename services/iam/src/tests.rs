@@ -41,6 +41,7 @@ impl Bed {
         let call = Call {
             principal: Principal::root(AccountId::parse(account).unwrap(), None),
             region: Region::parse("us-east-1").unwrap(),
+            granted_account: None,
             request_id: RequestId::from_text("id"),
             received_at_ms: 0,
             origin: "http://127.0.0.1:4566".to_owned(),

@@ -59,6 +59,7 @@ pub fn call_in(region: &str, account: &str) -> Call {
     Call {
         principal: Principal::root(AccountId::parse(account).unwrap(), None),
         region: Region::parse(region).unwrap(),
+        granted_account: None,
         request_id: RequestId::from_text("11111111-2222-4333-8444-555555555555"),
         received_at_ms: 0,
         origin: "http://127.0.0.1:4566".to_owned(),

@@ -17,6 +17,7 @@ pub fn call() -> Call {
     Call {
         principal: Principal::root(AccountId::parse("000000000000").unwrap(), None),
         region: Region::parse("us-east-1").unwrap(),
+        granted_account: None,
         request_id: RequestId::from_text("test"),
         received_at_ms: NOW_MS,
         origin: "http://127.0.0.1:4566".to_owned(),

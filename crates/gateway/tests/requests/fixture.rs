@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, Gateway, GatewayConfig, ResetError, Serving};
 use gust_kit::ports::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
-use gust_kit::{Call, Endpoint, Principal, PrincipalKind, Registry};
+use gust_kit::{Call, Endpoint, Need, Principal, PrincipalKind, Registry, ResourceFacts};
 use gust_types::{AccountId, AwsError, Clock, Doc, SystemClock, SystemIds};
 use gust_wire::schema::{Location, MemberShape, OperationRoute, Shape, StructureShape};
 use gust_wire::{OperationModel, Protocol, ServiceModel};
@@ -122,6 +122,21 @@ impl Endpoint for Echo {
             }
         })
     }
+
+    fn needs<'a>(
+        &'a self,
+        operation: &'static OperationModel,
+        _: &'a Doc,
+        _: &'a Call,
+    ) -> BoxFuture<'a, Result<Vec<Need>, AwsError>> {
+        let action = format!("{}:{}", self.0.id, operation.route.name);
+        Box::pin(std::future::ready(Ok(vec![Need::new(action, "arn:aws:test:us-east-1:111111111111:thing/a")])))
+    }
+
+    fn facts<'a>(&'a self, resource: &'a str) -> BoxFuture<'a, Result<ResourceFacts, AwsError>> {
+        let facts = ResourceFacts { policy: Some(resource.to_owned()), tags: vec![] };
+        Box::pin(std::future::ready(Ok(facts)))
+    }
 }
 
 pub struct Keys(Vec<KeyOwner>);
@@ -193,6 +208,7 @@ pub async fn start(policy: AuthPolicy, origin: ConnectionOrigin) -> Fixture {
     let config = GatewayConfig {
         default_account: account("000000000000"),
         hosts: vec![],
+        authorizer: None,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
     };

@@ -1,6 +1,6 @@
 //! Who may do what: the question that the gateway asks of the policies.
 
-use crate::Principal;
+use crate::{Principal, ResourceFacts};
 use async_trait::async_trait;
 use gust_types::AwsError;
 
@@ -39,9 +39,25 @@ impl Decision {
     }
 }
 
-/// Evaluates policies. Implemented by the iam service; with `--auth open` nobody is asked.
+/// The resource that a request is about, read only if the answer depends on it.
+#[async_trait]
+pub trait Resource: Send + Sync {
+    /// Its policy and its tags.
+    async fn facts(&self) -> Result<ResourceFacts, AwsError>;
+}
+
+/// Evaluates policies. With `--auth open` nobody is asked.
 #[async_trait]
 pub trait Authorizer: Send + Sync + 'static {
     /// Decides. Errors: the policies could not be read; the caller is then refused with that error.
     async fn decide(&self, request: &AccessRequest) -> Result<Decision, AwsError>;
+
+    /// Decides where the resource's policy and tags have not been read yet: they come from `resource`, and only if the
+    /// policies of the caller leave a question. `request.resource_policy` is not looked at.
+    async fn decide_about(&self, request: &AccessRequest, resource: &dyn Resource) -> Result<Decision, AwsError> {
+        let ResourceFacts { policy, tags } = resource.facts().await?;
+        let mut request = AccessRequest { resource_policy: policy, ..request.clone() };
+        request.context.extend(tags.into_iter().map(|(key, value)| (format!("aws:ResourceTag/{key}"), vec![value])));
+        self.decide(&request).await
+    }
 }

@@ -7,7 +7,7 @@ mod logs;
 mod roles;
 mod urls;
 
-pub use access::{AccessRequest, Authorizer, Decision};
+pub use access::{AccessRequest, Authorizer, Decision, Resource};
 pub use credentials::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
 pub use functions::{
     AsyncEvent, FunctionCatalog, FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, Invoker,
