@@ -5,11 +5,12 @@ use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::interpreters::DeferredLauncher;
 use crate::world::{Storage, Surroundings, World};
-use crate::{machine, sdk};
+use crate::{machine, sdk, stats};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gust_gateway::{AdminHandlers, ResetError, Serving};
 use gust_sandbox::{Capabilities, Choice, choose};
+use gust_types::AccountId;
 use serde_json::{Map, Value, json};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
@@ -180,6 +181,13 @@ impl AdminHandlers for Routes {
     async fn health(&self) -> Value {
         match self.0.upgrade() {
             Some(node) => node.health(),
+            None => json!({"status": "stopping"}),
+        }
+    }
+
+    async fn stats(&self, account: &AccountId) -> Value {
+        match self.0.upgrade().and_then(|node| node.world()) {
+            Some(world) => stats::to_json(world.began_at_ms(), &world.engine().statistics(), account),
             None => json!({"status": "stopping"}),
         }
     }

@@ -32,6 +32,8 @@ pub enum Command {
     Logs(Logs),
     /// List functions or log groups.
     Ls(Ls),
+    /// Show how often functions ran, failed and started, and how long that took.
+    Stats(Stats),
     /// Say what this machine can do for functions, and what is wrong.
     Doctor(Doctor),
     /// Print the environment that points AWS tools at gust, for a shell to evaluate.
@@ -189,6 +191,19 @@ pub struct Ls {
     #[arg(value_enum, default_value_t = Listing::Functions)]
     pub what: Listing,
     /// Print a JSON array.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+}
+
+/// `gust stats`
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Only this function (name or ARN) [default: all of the account].
+    pub name: Option<String>,
+    /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

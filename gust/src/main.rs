@@ -14,6 +14,7 @@ mod interpreters;
 mod machine;
 mod progress;
 mod sdk;
+mod stats;
 mod up;
 mod world;
 
@@ -45,6 +46,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Up(arguments) => up::run(arguments),
         Command::Invoke(arguments) => commands::block_on(commands::invoke::run(arguments)),
         Command::Logs(arguments) => commands::block_on(commands::logs::run(arguments)),
+        Command::Stats(arguments) => commands::block_on(commands::stats::run(arguments)),
         Command::Ls(arguments) => commands::block_on(commands::ls::run(arguments)),
         Command::Doctor(arguments) => commands::block_on(commands::doctor::run(arguments)),
         Command::Env(arguments) => commands::env::run(&arguments),

@@ -14,6 +14,7 @@ use gust_lambda::{Catalog, CodeStore, Durability, Lambda};
 use gust_logs::Logs;
 use gust_store::{Store, StoreError, StoreOptions};
 use gust_sts::{KeyRing, RolePolicy, Sts};
+use gust_types::{Clock, SystemClock};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub struct World {
     worker: JoinHandle<()>,
     services: Vec<&'static str>,
     new_root_key: Option<Credentials>,
+    began_at_ms: i64,
 }
 
 impl World {
@@ -78,6 +80,7 @@ impl World {
     /// Errors: a part cannot be opened; the message names it.
     pub async fn open(folder: &Path, storage: Storage, surroundings: &Surroundings) -> Result<World, Failure> {
         let config = &surroundings.config;
+        let began_at_ms = SystemClock.now_ms();
         let Storage { store, blobs } = storage;
         let platform = Platform::system(store.clone());
         let logs = Logs::open(platform.clone(), blobs.clone(), gust_logs::Settings::default());
@@ -113,7 +116,7 @@ impl World {
         endpoints.set(gateway.clone());
         engine.start_queue(catalog).await.context("cannot start the queue of asynchronous events")?;
         let worker = tokio::spawn(lambda.clone().work());
-        Ok(World { store, logs, lambda, engine, gateway, worker, services, new_root_key })
+        Ok(World { store, logs, lambda, engine, gateway, worker, services, new_root_key, began_at_ms })
     }
 
     /// Serves `listener`.
@@ -125,6 +128,11 @@ impl World {
     /// What runs functions.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Since when it counts what functions do, in milliseconds since the epoch.
+    pub fn began_at_ms(&self) -> i64 {
+        self.began_at_ms
     }
 
     /// The functions' service, for links to their code.

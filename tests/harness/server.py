@@ -105,9 +105,9 @@ class Gust:
             config=config,
         )
 
-    def command(self, *arguments, check=True, **options):
+    def command(self, *arguments, check=True, variables=None, **options):
         """Runs `gust <arguments>` against this gust."""
-        variables = environment() | {"AWS_ENDPOINT_URL": self.url}
+        variables = environment() | {"AWS_ENDPOINT_URL": self.url} | (variables or {})
         done = subprocess.run(
             [BINARY, *map(str, arguments)], env=variables, capture_output=True, text=True, timeout=60, **options
         )

@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gust_types::AccountId;
 
 /// What gust's own routes do. Implemented by the binary, which knows all parts.
 #[async_trait]
 pub trait AdminHandlers: Send + Sync + 'static {
     /// `GET /_gust/health`: status, version, services.
     async fn health(&self) -> serde_json::Value;
+
+    /// `GET /_gust/stats`: what was counted of the functions of `account`, since when.
+    async fn stats(&self, account: &AccountId) -> serde_json::Value;
 
     /// `POST /_gust/reset`: empties an ephemeral gust.
     async fn reset(&self) -> Result<(), ResetError>;

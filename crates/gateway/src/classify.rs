@@ -20,6 +20,8 @@ pub enum Route<'a> {
     Health,
     /// `POST /_gust/reset`
     Reset,
+    /// `GET /_gust/stats`: what was counted of the caller's functions.
+    Stats,
     /// `GET /_gust/code/...`: a function's package, by a link that gust gave out.
     CodeDownload,
     /// Nothing that gust knows.
@@ -70,6 +72,7 @@ fn own_route<'a>(head: &Head<'_>) -> Option<Route<'a>> {
     match (head.method, head.path) {
         ("GET" | "HEAD", "/_gust/health" | "/_localstack/health") => Some(Route::Health),
         ("POST", "/_gust/reset") => Some(Route::Reset),
+        ("GET", "/_gust/stats") => Some(Route::Stats),
         ("GET", path) if path.starts_with("/_gust/code/") => Some(Route::CodeDownload),
         (_, path) if path.starts_with("/_gust/") || path.starts_with("/_localstack/") => Some(Route::Unknown),
         _ => None,
@@ -301,6 +304,8 @@ mod tests {
             ("GET", "/_localstack/health", Route::Health),
             ("POST", "/_gust/reset", Route::Reset),
             ("GET", "/_gust/reset", Route::Unknown),
+            ("GET", "/_gust/stats", Route::Stats),
+            ("POST", "/_gust/stats", Route::Unknown),
             ("GET", "/_gust/code/abc", Route::CodeDownload),
             ("POST", "/_gust/clock", Route::Unknown),
             ("GET", "/_other", Route::Unknown),

@@ -74,6 +74,7 @@ impl Gateway {
                 }
             }
             Route::Missing { service, protocol } => self.missing(&mut raw, &head, service, protocol).await,
+            Route::Stats => self.stats(&raw, &head, claim).await,
             Route::Health | Route::Reset | Route::CodeDownload => self.own(&raw, &head, route).await,
             Route::Unknown => respond::unknown(&head, raw.request_id),
         }

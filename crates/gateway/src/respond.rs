@@ -3,12 +3,14 @@
 use crate::Gateway;
 use crate::access::is_loopback;
 use crate::admin::ResetError;
+use crate::authenticate::Stop;
 use crate::classify::Route;
 use crate::limits::BodyLimit;
 use crate::pipeline::Raw;
 use crate::serve::ConnectionOrigin;
 use bytes::Bytes;
-use gust_auth::{Head, Spelling};
+use gust_auth::{Claim, Head, Refusal, Spelling};
+use gust_kit::Principal;
 use gust_types::{AwsError, RequestId};
 use gust_wire::{OperationModel, Protocol, ServiceModel, WireResponse};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -105,6 +107,40 @@ impl Gateway {
             Route::Reset => self.reset(raw, head).await,
             _ => self.download(head, raw.request_id).await,
         }
+    }
+
+    /// For whoever could call an AWS operation: the caller is authenticated as for one, and sees its own account. A
+    /// function is not let in, because no policy says what it may see here.
+    pub(crate) async fn stats(
+        &self,
+        raw: &Raw<'_>,
+        head: &Head<'_>,
+        claim: Result<Option<Claim<'_>>, Refusal>,
+    ) -> WireResponse {
+        let request_id = raw.request_id;
+        if !matches!(raw.origin, ConnectionOrigin::Public) {
+            return message(403, "statistics are not shown to functions", request_id);
+        }
+        match self.caller(raw, head, claim).await {
+            Ok(principal) => json(200, &self.admin().stats(&principal.account).await, request_id),
+            Err(Stop::Refused(refusal)) => {
+                let error = spelling(Protocol::RestJson).error(&refusal);
+                message(error.status, &error.message, request_id)
+            }
+            Err(Stop::Error(error)) => message(error.status, &error.message, request_id),
+        }
+    }
+
+    /// Who sends a request to a route of gust's own, signed as for Lambda and without a body.
+    async fn caller(
+        &self,
+        raw: &Raw<'_>,
+        head: &Head<'_>,
+        claim: Result<Option<Claim<'_>>, Refusal>,
+    ) -> Result<Principal, Stop> {
+        let (claim, names, now_ms) = (claim?, ["lambda"], raw.received_at_ms);
+        let identity = self.authenticator().identify(head, claim.as_ref(), &names, raw.origin, now_ms).await?;
+        identity.prove(head, claim.as_ref(), &names, b"", now_ms)
     }
 
     async fn reset(&self, raw: &Raw<'_>, head: &Head<'_>) -> WireResponse {

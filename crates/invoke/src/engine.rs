@@ -12,6 +12,7 @@ use crate::limits::{
 use crate::pool::{FreezePolicy, FunctionPool, FunctionSnapshot};
 use crate::queue_driver::{Queue, QueueSnapshot};
 use crate::sdk::SdkFolders;
+use crate::statistics::FunctionStatistics;
 use crate::turn::{Turns, starts_max_default};
 use crate::{queue, shards::Shards};
 use async_trait::async_trait;
@@ -180,6 +181,14 @@ impl Engine {
         }
     }
 
+    /// What was counted of every function since this engine began, by ARN.
+    pub fn statistics(&self) -> Vec<FunctionStatistics> {
+        let functions = self.inner.functions.all();
+        let mut all: Vec<_> = functions.iter().map(|function| function.counters.read(&function.arn)).collect();
+        all.sort_by(|a, b| a.arn.cmp(&b.arn));
+        all
+    }
+
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
@@ -194,7 +203,10 @@ impl Invoker for Engine {
             return Err(InvokeError::ShuttingDown);
         }
         let function = inner.function(&request);
-        let slot = function.gate.enter().map_err(InvokeError::Throttled)?;
+        let slot = function.gate.enter().map_err(|reason| {
+            function.counters.throttled();
+            InvokeError::Throttled(reason)
+        })?;
         let (reply, outcome) = oneshot::channel();
         let engine = inner.clone();
         // A task of its own, because an invocation goes on when its caller leaves.

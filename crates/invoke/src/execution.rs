@@ -11,6 +11,7 @@ use crate::limits::RETURNING_WAIT;
 use crate::logs::{PlatformEvent, Report, Status};
 use crate::pool::{FreezePolicy, FunctionPool, Taken};
 use crate::start::{self, Started};
+use crate::statistics::Ended;
 use crate::turn::Next;
 use bytes::Bytes;
 use gust_kit::ports::{InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
@@ -80,6 +81,8 @@ struct Running {
     trace_header: String,
     began: Instant,
     init_us: Option<u64>,
+    /// Whether an environment was started for it.
+    is_cold: bool,
 }
 
 /// Who waits for the outcome, and the place that is held for that.
@@ -101,8 +104,14 @@ pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request
     let _running = InFlight::of(&function);
     let started = match acquire(&engine, &function, &request).await {
         Ok(started) => started,
-        Err(error) => return caller.answer(Err(error)),
+        Err(error) => {
+            if matches!(error, InvokeError::Throttled(_)) {
+                function.counters.throttled();
+            }
+            return caller.answer(Err(error));
+        }
     };
+    let is_cold = !matches!(started, Started::Ready { init_us: None, .. });
     let (mut environment, init_us, began, failed) = match started {
         Started::Ready { environment, init_us } => (environment, init_us, Instant::now(), None),
         Started::Repeated { environment, began } => (environment, None, began, None),
@@ -115,7 +124,7 @@ pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request
         .trace_header
         .clone()
         .unwrap_or_else(|| crate::trace::new_trace_header(&*engine.platform.ids, SystemClock.now_ms()));
-    let running = Running { request, trace_header, began, init_us };
+    let running = Running { request, trace_header, began, init_us, is_cold };
     let (ending, fate) = match failed {
         Some(ending) => {
             write_start(&mut environment, &running);
@@ -250,6 +259,12 @@ async fn conclude(
         Ending::Platform(PlatformFailure::TimedOut { timeout_ms }) => timeout_ms * 1_000,
         _ => micros(running.began.elapsed()),
     };
+    function.counters.ended(Ended {
+        duration_us,
+        is_cold: running.is_cold,
+        init_us: running.init_us,
+        is_error: !matches!(ending, Ending::Response(_)),
+    });
     let mut outcome = InvokeOutcome {
         payload: ending.payload(running.request.request_id.as_str()),
         failure: (!matches!(ending, Ending::Response(_))).then_some(InvokeFailure::Unhandled),

@@ -28,6 +28,7 @@ mod shards;
 #[cfg(test)]
 mod simulation;
 mod start;
+mod statistics;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -46,3 +47,4 @@ pub use pool::{FreezePolicy, FunctionSnapshot};
 pub use queue_driver::QueueSnapshot;
 pub use sandbox_launcher::{SandboxLauncher, SandboxOptions};
 pub use sdk::{NoSdk, SdkFolders, SdkState};
+pub use statistics::{FunctionStatistics, Percentiles};

@@ -8,6 +8,7 @@
 use crate::environment::Environment;
 use crate::gate::AccountGate;
 use crate::limits::{FREEZE_AFTER, MEMORY_GUESS_BYTES, RETURNING_WAITERS_MAX};
+use crate::statistics::Counters;
 use gust_kit::ports::{Credentials, FunctionSpec};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -36,6 +37,7 @@ pub(crate) struct FunctionPool {
     pub(crate) credentials: tokio::sync::Mutex<Option<(String, Credentials)>>,
     /// Whether its owner was told about a runtime that is not exactly there.
     pub(crate) is_warned: AtomicBool,
+    pub(crate) counters: Counters,
     used_bytes: AtomicU64,
     idle_timeout: Duration,
     state: Mutex<State>,
@@ -86,6 +88,7 @@ impl FunctionPool {
             in_flight: AtomicUsize::new(0),
             credentials: tokio::sync::Mutex::default(),
             is_warned: AtomicBool::new(false),
+            counters: Counters::default(),
             used_bytes: AtomicU64::new(0),
             idle_timeout,
             state: Mutex::new(State {

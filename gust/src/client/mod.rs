@@ -122,6 +122,16 @@ impl Client {
         http::exchange(&self.endpoint, request).await
     }
 
+    /// A function's configuration.
+    pub async fn configuration(&self, name: &str) -> Result<Value, Failure> {
+        self.lambda(Method::GET, &format!("/2015-03-31/functions/{}/configuration", encode(name))).await
+    }
+
+    /// What gust has counted of the caller's functions.
+    pub async fn stats(&self) -> Result<Value, Failure> {
+        self.lambda(Method::GET, "/_gust/stats").await
+    }
+
     /// A Lambda operation that answers with JSON.
     pub async fn lambda(&self, method: Method, path: &str) -> Result<Value, Failure> {
         let outgoing = Outgoing { service: "lambda", method, path, headers: Vec::new(), body: Bytes::new() };

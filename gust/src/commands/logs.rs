@@ -1,9 +1,8 @@
 //! `gust logs`: what functions wrote, once or as it comes.
 
 use crate::cli;
-use crate::client::{Client, FilterRequest, LogEvent, encode, now_ms};
+use crate::client::{Client, FilterRequest, LogEvent, now_ms};
 use crate::failure::Failure;
-use http::Method;
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use std::collections::{HashSet, VecDeque};
@@ -53,8 +52,7 @@ async fn group_of(client: &Client, name: &str) -> Result<String, Failure> {
     if name.starts_with('/') {
         return Ok(name.to_owned());
     }
-    let path = format!("/2015-03-31/functions/{}/configuration", encode(name));
-    let configuration = client.lambda(Method::GET, &path).await?;
+    let configuration = client.configuration(name).await?;
     match configuration["LoggingConfig"]["LogGroup"].as_str() {
         Some(group) => Ok(group.to_owned()),
         None => Ok(format!("/aws/lambda/{}", configuration["FunctionName"].as_str().unwrap_or(name))),

@@ -5,6 +5,7 @@ pub mod env;
 pub mod invoke;
 pub mod logs;
 pub mod ls;
+pub mod stats;
 
 use crate::failure::Failure;
 use std::future::Future;

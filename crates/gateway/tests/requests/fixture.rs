@@ -160,6 +160,10 @@ impl AdminHandlers for Admin {
         serde_json::json!({ "status": "ok" })
     }
 
+    async fn stats(&self, account: &AccountId) -> serde_json::Value {
+        serde_json::json!({ "account": account.as_str() })
+    }
+
     async fn reset(&self) -> Result<(), ResetError> {
         Err(ResetError::NotEphemeral)
     }

@@ -111,6 +111,21 @@ async fn own_routes_answer() {
 }
 
 #[tokio::test]
+async fn statistics_are_shown_to_a_known_caller() {
+    let fixture = start(AuthPolicy::Open, ConnectionOrigin::Public).await;
+    let signed = authorization("123456789012", "lambda");
+    let answer = ask(&fixture, "GET /_gust/stats", &[("Authorization", &signed)], b"").await;
+    assert_eq!((answer.status, answer.text()), (200, "{\"account\":\"123456789012\"}".into()));
+    assert_eq!(ask(&fixture, "GET /_gust/stats", &[], b"").await.status, 403);
+    let page = [("Authorization", signed.as_str()), ("Origin", "https://evil.example")];
+    assert_eq!(ask(&fixture, "GET /_gust/stats", &page, b"").await.status, 403);
+    let fixture = start(AuthPolicy::Strict, ConnectionOrigin::Public).await;
+    assert_eq!(ask(&fixture, "GET /_gust/stats", &[("Authorization", &signed)], b"").await.status, 403);
+    let fixture = start(AuthPolicy::Open, ConnectionOrigin::Environment(role())).await;
+    assert_eq!(ask(&fixture, "GET /_gust/stats", &[("Authorization", &signed)], b"").await.status, 403);
+}
+
+#[tokio::test]
 async fn a_function_cannot_reset() {
     let environment = ConnectionOrigin::Environment(role());
     let fixture = start(AuthPolicy::Open, environment).await;
