@@ -11,6 +11,7 @@ use crate::limits::{
 };
 use crate::pool::{FreezePolicy, FunctionPool, FunctionSnapshot};
 use crate::queue_driver::{Queue, QueueSnapshot};
+use crate::response::{self, Reply};
 use crate::sdk::SdkFolders;
 use crate::statistics::FunctionStatistics;
 use crate::turn::{Turns, starts_max_default};
@@ -18,7 +19,8 @@ use crate::{queue, shards::Shards};
 use async_trait::async_trait;
 use gust_kit::Platform;
 use gust_kit::ports::{
-    AsyncEvent, CredentialSource, FunctionCatalog, InvokeError, InvokeOutcome, InvokeRequest, Invoker, LogSink,
+    AsyncEvent, CredentialSource, FunctionCatalog, InvokeError, InvokeOutcome, InvokeRequest, InvokeStream, Invoker,
+    LogSink,
 };
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, Arn, Region};
@@ -189,14 +191,8 @@ impl Engine {
         all
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.inner
-    }
-}
-
-#[async_trait]
-impl Invoker for Engine {
-    async fn invoke(&self, request: InvokeRequest) -> Result<InvokeOutcome, InvokeError> {
+    /// Runs `request` in a task of its own, because an invocation goes on when its caller leaves.
+    fn begin(&self, request: InvokeRequest, reply: Reply) -> Result<(), InvokeError> {
         let inner = &self.inner;
         let running = Running::begin(inner);
         if inner.is_shutting_down.load(Ordering::SeqCst) {
@@ -207,14 +203,31 @@ impl Invoker for Engine {
             function.counters.throttled();
             InvokeError::Throttled(reason)
         })?;
-        let (reply, outcome) = oneshot::channel();
         let engine = inner.clone();
-        // A task of its own, because an invocation goes on when its caller leaves.
         tokio::spawn(async move {
             execution::run(engine, function, request, Caller { slot, reply }).await;
             drop(running);
         });
+        Ok(())
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+#[async_trait]
+impl Invoker for Engine {
+    async fn invoke(&self, request: InvokeRequest) -> Result<InvokeOutcome, InvokeError> {
+        let (sender, outcome) = oneshot::channel();
+        self.begin(request, Reply::Whole(sender))?;
         outcome.await.unwrap_or_else(|_| Err(InvokeError::Sandbox("the invocation's task ended".to_owned())))
+    }
+
+    async fn invoke_streaming(&self, request: InvokeRequest) -> Result<InvokeStream, InvokeError> {
+        let (reply, waiter) = response::streaming();
+        self.begin(request, reply)?;
+        waiter.begun().await
     }
 
     fn enqueue(&self, tx: &mut dyn Tx, event: &AsyncEvent) -> Result<(), StoreError> {

@@ -1,9 +1,11 @@
 //! One environment: a runtime that serves one request at a time, its output, its credentials' end.
 
+use crate::execution::Ending;
 use crate::launcher::{Control, Launched};
 use crate::limits::{LAST_ANSWER_WAIT, LOG_FLUSH_AFTER, MEMORY_SAMPLE_AFTER, SESSION_MARGIN_MS, SETTLE_WAIT};
 use crate::output::Output;
 use crate::recorder::Recorder;
+use crate::response::Response;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -49,7 +51,9 @@ pub(crate) enum InitEnd {
 
 /// How an invocation ended.
 pub(crate) enum InvokeEnd {
-    Answered(Answer),
+    Answered(Ending),
+    /// Its response broke off, and the runtime lives.
+    Truncated,
     Exited(Exit),
     TimedOut,
 }
@@ -126,30 +130,45 @@ impl Environment {
         }
     }
 
-    /// Runs an invocation, recording its output, until `until`.
-    pub(crate) async fn invoke(&mut self, invocation: Invocation, until: Instant) -> InvokeEnd {
+    /// Runs an invocation, passing on its response and recording its output, until `until`.
+    pub(crate) async fn invoke(
+        &mut self,
+        invocation: Invocation,
+        until: Instant,
+        response: &mut Response<'_>,
+    ) -> InvokeEnd {
         let Environment { connection, output, recorder, exit, exited, .. } = self;
         connection.begin(invocation);
         // START must not wait for the end of a silent function; after that, output flushes.
         let mut flush_at = Some(Instant::now() + LOG_FLUSH_AFTER);
+        // What a process that has ended has still said; it may be on its way.
+        let mut last_words_until = None;
         loop {
+            if let Some(ending) = response.take_ending() {
+                return InvokeEnd::Answered(ending);
+            }
+            let is_waiting = response.is_waiting();
+            let words_until = last_words_until.filter(|_| !is_waiting).unwrap_or(until).min(until);
             tokio::select! {
                 biased;
-                answer = connection.answer() => return match answer {
-                    Answer::Closed => InvokeEnd::Exited(self.exit_after_close().await),
-                    answer => InvokeEnd::Answered(answer),
-                },
-                exit = exit.as_mut() => {
-                    *exited = Some(exit);
-                    // It may have answered before it ended.
-                    return match timeout(LAST_ANSWER_WAIT, connection.answer()).await {
-                        Ok(Answer::Closed) | Err(_) => InvokeEnd::Exited(exit),
-                        Ok(answer) => InvokeEnd::Answered(answer),
-                    };
+                () = response.deliver(), if is_waiting => {
+                    last_words_until = last_words_until.map(|_| Instant::now() + LAST_ANSWER_WAIT);
                 }
-                () = sleep_until(flush_at.map_or(until, |at| at.min(until))) => {
-                    if Instant::now() >= until {
-                        return InvokeEnd::TimedOut;
+                answer = connection.answer(), if !is_waiting => match answer {
+                    Answer::Closed => return InvokeEnd::Exited(self.exit_after_close().await),
+                    Answer::Truncated => return self.exit_after_truncation().await,
+                    answer => response.take(answer),
+                },
+                ended = exit.as_mut(), if exited.is_none() => {
+                    *exited = Some(ended);
+                    last_words_until = Some(Instant::now() + LAST_ANSWER_WAIT);
+                }
+                () = sleep_until(flush_at.map_or(words_until, |at| at.min(words_until))) => {
+                    let now = Instant::now();
+                    match *exited {
+                        Some(exit) if now >= words_until => return InvokeEnd::Exited(exit),
+                        None if now >= until => return InvokeEnd::TimedOut,
+                        _ => {}
                     }
                     recorder.flush();
                     flush_at = None;
@@ -179,6 +198,14 @@ impl Environment {
                 _ = output.read(recorder) => {}
             }
         }
+    }
+
+    /// A response breaks off when its process ends, and also when a living runtime gives it up.
+    async fn exit_after_truncation(&mut self) -> InvokeEnd {
+        if self.exited.is_none() {
+            self.exited = timeout(crate::limits::EXIT_WAIT, self.exit.as_mut()).await.ok();
+        }
+        self.exited.map_or(InvokeEnd::Truncated, InvokeEnd::Exited)
     }
 
     /// How a process ended that hung up. One that closed its channel and lives is killed: it cannot be used.

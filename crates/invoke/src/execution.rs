@@ -5,17 +5,18 @@
 
 use crate::engine::Inner;
 use crate::environment::{Environment, InvokeEnd};
-use crate::failures::PlatformFailure;
+use crate::failures::{self, PlatformFailure};
 use crate::gate::Slot;
 use crate::limits::RETURNING_WAIT;
 use crate::logs::{PlatformEvent, Report, Status};
 use crate::pool::{FreezePolicy, FunctionPool, Taken};
+use crate::response::{Reply, Response};
 use crate::start::{self, Started};
 use crate::statistics::Ended;
 use crate::turn::Next;
 use bytes::Bytes;
 use gust_kit::ports::{InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
-use gust_runtime_api::{Answer, FunctionFailure, Invocation};
+use gust_runtime_api::{FunctionFailure, Invocation};
 use gust_types::{Clock, SystemClock};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,13 +24,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-/// Where the outcome goes. The caller may be gone: the invocation runs on, as on Lambda.
-pub(crate) type Reply = oneshot::Sender<Result<InvokeOutcome, InvokeError>>;
-
 /// How an invocation ended, wherever that was noticed.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
     Response(Bytes),
+    /// The response has been passed on already.
+    Streamed {
+        bytes: usize,
+    },
     FunctionError(FunctionFailure),
     Platform(PlatformFailure),
 }
@@ -37,7 +39,7 @@ pub(crate) enum Ending {
 impl Ending {
     pub(crate) fn status(&self) -> Status {
         match self {
-            Ending::Response(_) => Status::Success,
+            Ending::Response(_) | Ending::Streamed { .. } => Status::Success,
             Ending::FunctionError(failure) => match failure.kind() {
                 Some(kind) if kind.starts_with("Runtime.") || kind.starts_with("Function.") => Status::Error(kind),
                 kind => Status::FunctionError(kind),
@@ -50,16 +52,29 @@ impl Ending {
     fn payload(&self, request_id: &str) -> Bytes {
         match self {
             Ending::Response(payload) => payload.clone(),
+            Ending::Streamed { .. } => Bytes::new(),
             Ending::FunctionError(failure) => failure.body.clone(),
             Ending::Platform(failure) => failure.payload(request_id),
+        }
+    }
+
+    fn is_success(&self) -> bool {
+        matches!(self, Ending::Response(_) | Ending::Streamed { .. })
+    }
+
+    fn response_bytes(&self) -> usize {
+        match self {
+            Ending::Response(payload) => payload.len(),
+            Ending::Streamed { bytes } => *bytes,
+            Ending::FunctionError(_) | Ending::Platform(_) => 0,
         }
     }
 
     /// Whether the environment ends with it.
     fn ends_environment(&self) -> bool {
         match self {
-            Ending::Response(_) | Ending::FunctionError(_) => false,
-            Ending::Platform(failure) => *failure != PlatformFailure::ResponseTooLarge,
+            Ending::Response(_) | Ending::Streamed { .. } | Ending::FunctionError(_) => false,
+            Ending::Platform(failure) => !matches!(failure, PlatformFailure::ResponseTooLarge { .. }),
         }
     }
 }
@@ -95,12 +110,12 @@ impl Caller {
     /// Frees the place and answers. A caller that is gone is no error.
     fn answer(self, outcome: Result<InvokeOutcome, InvokeError>) {
         drop(self.slot);
-        let _ = self.reply.send(outcome);
+        self.reply.send(outcome);
     }
 }
 
 /// Runs `request` for `caller`.
-pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request: InvokeRequest, caller: Caller) {
+pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request: InvokeRequest, mut caller: Caller) {
     let _running = InFlight::of(&function);
     let started = match acquire(&engine, &function, &request).await {
         Ok(started) => started,
@@ -131,7 +146,7 @@ pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request
             (ending, Fate::Dead)
         }
         None => {
-            let ending = invoke(&mut environment, &running).await;
+            let ending = invoke(&mut environment, &running, &mut caller.reply).await;
             let fate = if ending.ends_environment() { Fate::Ends } else { Fate::Lives };
             (ending, fate)
         }
@@ -213,7 +228,7 @@ fn write_start(environment: &mut Environment, running: &Running) {
     environment.recorder.platform(SystemClock.now_ms(), &event);
 }
 
-async fn invoke(environment: &mut Environment, running: &Running) -> Ending {
+async fn invoke(environment: &mut Environment, running: &Running, reply: &mut Reply) -> Ending {
     let Running { request, trace_header, began, .. } = running;
     write_start(environment, running);
     let timeout_ms = request.function.timeout_ms;
@@ -230,15 +245,10 @@ async fn invoke(environment: &mut Environment, running: &Running) -> Ending {
         tenant_id: None,
         payload: request.payload.clone(),
     };
-    match environment.invoke(invocation, until).await {
-        InvokeEnd::Answered(Answer::Response(payload)) => Ending::Response(payload),
-        InvokeEnd::Answered(Answer::Error(failure)) => Ending::FunctionError(failure),
-        InvokeEnd::Answered(Answer::TooLarge) => Ending::Platform(PlatformFailure::ResponseTooLarge),
-        // `Closed` never comes as an answer from here; if it did, the process would be gone.
-        InvokeEnd::Answered(Answer::Closed) => {
-            let exit = gust_sandbox::Exit { code: None, signal: Some(9), oom_killed: false };
-            Ending::Platform(PlatformFailure::Exited(exit))
-        }
+    let spec = environment.spec.clone();
+    match environment.invoke(invocation, until, &mut Response::new(reply, &spec.version)).await {
+        InvokeEnd::Answered(ending) => ending,
+        InvokeEnd::Truncated => Ending::FunctionError(failures::truncated_response(request.request_id.as_str())),
         InvokeEnd::Exited(exit) => Ending::Platform(PlatformFailure::Exited(exit)),
         InvokeEnd::TimedOut => Ending::Platform(PlatformFailure::TimedOut { timeout_ms }),
     }
@@ -267,7 +277,7 @@ async fn conclude(
     });
     let mut outcome = InvokeOutcome {
         payload: ending.payload(running.request.request_id.as_str()),
-        failure: (!matches!(ending, Ending::Response(_))).then_some(InvokeFailure::Unhandled),
+        failure: (!ending.is_success()).then_some(InvokeFailure::Unhandled),
         log_tail: Bytes::new(),
         executed_version: environment.spec.version.clone(),
         duration_us,
@@ -325,7 +335,7 @@ async fn finish(
     function.learn_memory(used_bytes);
     let (request_id, now_ms) = (running.request.request_id.as_str(), SystemClock.now_ms());
     let (spec, status) = (environment.spec.clone(), ending.status());
-    let produced_bytes = if let Ending::Response(payload) = ending { payload.len() } else { 0 };
+    let produced_bytes = ending.response_bytes();
     let recorder = &mut environment.recorder;
     let done = PlatformEvent::RuntimeDone { request_id, duration_us, produced_bytes, status: status.clone() };
     recorder.platform(now_ms, &done);

@@ -5,7 +5,7 @@
 //! was `{"errorMessage":"<time> <id> Task timed out ..."}` until 2024 and is what stands here since.
 
 use bytes::Bytes;
-use gust_runtime_api::RESPONSE_BYTES_MAX;
+use gust_runtime_api::FunctionFailure;
 use gust_sandbox::Exit;
 use serde::Serialize;
 
@@ -20,7 +20,10 @@ pub(crate) enum PlatformFailure {
     /// The main process ended.
     Exited(Exit),
     /// The response was too large.
-    ResponseTooLarge,
+    ResponseTooLarge {
+        /// What it may have, in bytes.
+        bytes_max: usize,
+    },
     /// There is nothing to execute; the text names what is wrong.
     InvalidEntrypoint(String),
 }
@@ -40,7 +43,7 @@ impl PlatformFailure {
             PlatformFailure::TimedOut { .. } => "Sandbox.Timedout",
             PlatformFailure::Exited(exit) if exit.oom_killed => "Runtime.OutOfMemory",
             PlatformFailure::Exited(_) => "Runtime.ExitError",
-            PlatformFailure::ResponseTooLarge => "Function.ResponseSizeTooLarge",
+            PlatformFailure::ResponseTooLarge { .. } => "Function.ResponseSizeTooLarge",
             PlatformFailure::InvalidEntrypoint(_) => "Runtime.InvalidEntrypoint",
         }
     }
@@ -48,8 +51,8 @@ impl PlatformFailure {
     /// `errorMessage`.
     pub(crate) fn error_message(&self, request_id: &str) -> String {
         match self {
-            PlatformFailure::ResponseTooLarge => {
-                format!("Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES_MAX} bytes).")
+            PlatformFailure::ResponseTooLarge { bytes_max } => {
+                format!("Response payload size exceeded maximum allowed payload size ({bytes_max} bytes).")
             }
             other => format!("RequestId: {request_id} Error: {}", other.cause()),
         }
@@ -61,7 +64,7 @@ impl PlatformFailure {
             PlatformFailure::TimedOut { timeout_ms } => timed_out(*timeout_ms),
             PlatformFailure::Exited(exit) => exit_cause(exit),
             PlatformFailure::InvalidEntrypoint(cause) => cause.clone(),
-            PlatformFailure::ResponseTooLarge => String::new(),
+            PlatformFailure::ResponseTooLarge { .. } => String::new(),
         }
     }
 
@@ -82,9 +85,19 @@ impl PlatformFailure {
             PlatformFailure::Exited(_) | PlatformFailure::InvalidEntrypoint(_) => {
                 Some(format!("{}\n{}", self.error_message(request_id), self.error_type()))
             }
-            PlatformFailure::ResponseTooLarge => None,
+            PlatformFailure::ResponseTooLarge { .. } => None,
         }
     }
+}
+
+/// The failure of a runtime that lives, and broke off its response. The name is that of Lambda's own runtime
+/// interface; the message is inferred.
+pub(crate) fn truncated_response(request_id: &str) -> FunctionFailure {
+    let error_type = "Runtime.TruncatedResponse";
+    let message = format!("RequestId: {request_id} Error: the response ended before it was complete");
+    let document = Document { error_type, error_message: &message };
+    let body = serde_json::to_vec(&document).expect("texts always serialise into memory").into();
+    FunctionFailure { body, error_type: Some(error_type.to_owned()) }
 }
 
 fn timed_out(timeout_ms: u64) -> String {
@@ -156,7 +169,7 @@ mod tests {
                 r#"{"errorType":"Runtime.OutOfMemory","errorMessage":"RequestId: X Error: Runtime exited with error: signal: killed"}"#,
             ),
             (
-                PlatformFailure::ResponseTooLarge,
+                PlatformFailure::ResponseTooLarge { bytes_max: gust_runtime_api::RESPONSE_BYTES_MAX },
                 r#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#,
             ),
         ];
@@ -171,6 +184,6 @@ mod tests {
         assert_eq!(timed_out, "1970-01-01T00:00:00.000Z X Task timed out after 900.00 seconds\n");
         let exited = exit(Some(1), None, false).log_line("X", 0).unwrap();
         assert_eq!(exited, "RequestId: X Error: Runtime exited with error: exit status 1\nRuntime.ExitError");
-        assert_eq!(PlatformFailure::ResponseTooLarge.log_line("X", 0), None);
+        assert_eq!(PlatformFailure::ResponseTooLarge { bytes_max: 1 }.log_line("X", 0), None);
     }
 }

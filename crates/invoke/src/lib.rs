@@ -22,6 +22,7 @@ mod pool;
 mod queue;
 mod queue_driver;
 mod recorder;
+mod response;
 mod sandbox_launcher;
 mod sdk;
 mod shards;
@@ -29,6 +30,8 @@ mod shards;
 mod simulation;
 mod start;
 mod statistics;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub const SETTLE_WAIT: Duration = Duration::from_secs(1);
 /// How much output is read at most after an invocation has ended, in bytes: an endless writer must not
 /// keep its environment from being given back.
 pub const DRAIN_BYTES_MAX: usize = 1 << 20;
+/// Parts of a streamed response that wait for the caller, each at most 1 MiB (a response that came as a whole: 6 MiB).
+pub const STREAM_CHUNKS_MAX: usize = 4;
 /// How long log lines are held back at most while a function runs.
 pub const LOG_FLUSH_AFTER: Duration = Duration::from_millis(100);
 /// Log lines that are handed over together.

@@ -157,7 +157,8 @@ impl FunctionCatalog for FakeCatalog {
 /// Starts tasks instead of sandboxes. What a task does is its function's handler:
 /// `echo`, `print`, `wait` (for a permit of `release`), `hang`, `fail`, `exit` (in mid-request), `big`,
 /// `noise` (output without end), `init_fail`, `init_exit`, `init_hang`, `init_once` (only its first
-/// initialisation fails).
+/// initialisation fails), `stream` (three parts, a permit of `release` before each but the first), `stream_fail`,
+/// `stream_exit`, `stream_hang` (after one part), `stream_flood` (parts until nobody takes them).
 pub(crate) struct FakeLauncher {
     is_http: bool,
     pub(crate) launches: AtomicUsize,
@@ -305,6 +306,46 @@ impl FakeConnection {
     }
 }
 
+impl FakeConnection {
+    async fn stream_begin(&mut self, id: &str) {
+        match self {
+            FakeConnection::Channel(stream) => send_frame(stream, b'S', b"text/plain").await,
+            FakeConnection::Http(stream) => {
+                let head = format!(
+                    "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: x\r\n\
+                     Transfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\
+                     Lambda-Runtime-Function-Response-Mode: streaming\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    async fn stream_chunk(&mut self, bytes: &[u8]) {
+        match self {
+            FakeConnection::Channel(stream) => send_frame(stream, b'C', bytes).await,
+            FakeConnection::Http(stream) => {
+                let head = format!("{:x}\r\n", bytes.len());
+                stream.write_all(&[head.as_bytes(), bytes, b"\r\n"].concat()).await.unwrap();
+            }
+        }
+    }
+
+    async fn stream_end(&mut self, is_ok: bool) {
+        match self {
+            FakeConnection::Channel(stream) if is_ok => send_frame(stream, b'D', b"").await,
+            FakeConnection::Channel(stream) => send_frame(stream, b'E', br#"{"errorType":"KeyError"}"#).await,
+            FakeConnection::Http(stream) => {
+                let trailers = "Lambda-Runtime-Function-Error-Type: KeyError\r\n\
+                                Lambda-Runtime-Function-Error-Body: eyJlcnJvclR5cGUiOiJLZXlFcnJvciJ9\r\n";
+                let end = format!("0\r\n{}\r\n", if is_ok { "" } else { trailers });
+                stream.write_all(end.as_bytes()).await.unwrap();
+                read_message(stream).await;
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Launcher for FakeLauncher {
     async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchError> {
@@ -382,6 +423,26 @@ async fn runtime(
             _ => {}
         }
         match handler {
+            name if name.starts_with("stream") => {
+                connection.stream_begin(&id).await;
+                connection.stream_chunk(b"one").await;
+                match name {
+                    "stream_exit" => return 1,
+                    "stream_hang" => std::future::pending().await,
+                    "stream_flood" => loop {
+                        connection.stream_chunk(&[b'x'; 1 << 16]).await;
+                        entered.add_permits(1);
+                    },
+                    "stream_fail" => connection.stream_end(false).await,
+                    _ => {
+                        for part in ["two", "three"] {
+                            release.acquire().await.unwrap().forget();
+                            connection.stream_chunk(part.as_bytes()).await;
+                        }
+                        connection.stream_end(true).await;
+                    }
+                }
+            }
             "fail" => connection.answer(&id, false, br#"{"errorType":"KeyError"}"#).await,
             "big" => connection.answer(&id, true, &vec![b'x'; 7_000_000]).await,
             _ => connection.answer(&id, true, &payload).await,

@@ -1,7 +1,10 @@
 //! The daemon's end of the private channel: one write a frame, buffers that are used again.
 
 use crate::frame::{FRAME_HEAD_BYTES, FrameKind, encode_invocation_head};
-use crate::{Answer, FRAME_BYTES_MAX, FunctionFailure, Invocation, RESPONSE_BYTES_MAX, Ready};
+use crate::{
+    Answer, CONTENT_TYPE_BYTES_MAX, FRAME_BYTES_MAX, FunctionFailure, Invocation, RESPONSE_BYTES_MAX, Ready,
+    STREAM_CHUNK_BYTES_MAX,
+};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io::{self, IoSlice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +27,8 @@ pub struct Channel {
     skip: usize,
     /// Whether the runtime has said `R`.
     is_ready: bool,
+    /// Whether the runtime has begun to stream its response.
+    is_streaming: bool,
 }
 
 /// One frame, or why there is none.
@@ -49,6 +54,7 @@ impl Channel {
             payload: Bytes::new(),
             skip: 0,
             is_ready: false,
+            is_streaming: false,
         }
     }
 
@@ -63,9 +69,7 @@ impl Channel {
             }
             Received::Frame(FrameKind::InitFailed, body) => Ready::Failed(FunctionFailure { body, error_type: None }),
             // A runtime that answers before it was asked anything is broken.
-            Received::Frame(FrameKind::Response | FrameKind::Error, _) | Received::TooLarge | Received::Closed => {
-                Ready::Closed
-            }
+            Received::Frame(..) | Received::TooLarge | Received::Closed => Ready::Closed,
         }
     }
 
@@ -73,6 +77,7 @@ impl Channel {
         encode_invocation_head(invocation, &mut self.head);
         self.head_sent = 0;
         self.payload = invocation.payload.clone();
+        self.is_streaming = false;
     }
 
     pub(crate) async fn answer(&mut self) -> Answer {
@@ -80,19 +85,35 @@ impl Channel {
             return Answer::Closed;
         }
         loop {
-            match self.receive().await {
-                Received::Frame(FrameKind::Response, body) if body.len() > RESPONSE_BYTES_MAX => {
-                    return Answer::TooLarge;
-                }
-                Received::Frame(FrameKind::Response, body) => return Answer::Response(body),
-                Received::Frame(FrameKind::Error, body) => {
-                    return Answer::Error(FunctionFailure { body, error_type: None });
-                }
+            return match self.receive().await {
                 // A runtime may say that it is ready before each event.
-                Received::Frame(FrameKind::Ready, _) => {}
-                Received::TooLarge => return Answer::TooLarge,
-                Received::Frame(FrameKind::InitFailed, _) | Received::Closed => return Answer::Closed,
+                Received::Frame(FrameKind::Ready, _) => continue,
+                Received::Frame(kind, body) => self.read_answer(kind, body),
+                Received::TooLarge if !self.is_streaming => Answer::TooLarge,
+                Received::TooLarge | Received::Closed => Answer::Closed,
+            };
+        }
+    }
+
+    /// What a frame says in its place. One that is out of place shows that the runtime is broken.
+    fn read_answer(&mut self, kind: FrameKind, body: Bytes) -> Answer {
+        match (kind, self.is_streaming) {
+            (FrameKind::Response, false) if body.len() > RESPONSE_BYTES_MAX => Answer::TooLarge,
+            (FrameKind::Response, false) => Answer::Response(body),
+            (FrameKind::Error, _) => {
+                self.is_streaming = false;
+                Answer::Error(FunctionFailure { body, error_type: None })
             }
+            (FrameKind::StreamBegin, false) => {
+                self.is_streaming = true;
+                Answer::StreamBegun(content_type(&body))
+            }
+            (FrameKind::StreamChunk, true) if body.len() <= STREAM_CHUNK_BYTES_MAX => Answer::Chunk(body),
+            (FrameKind::StreamEnd, true) => {
+                self.is_streaming = false;
+                Answer::StreamEnded
+            }
+            _ => Answer::Closed,
         }
     }
 
@@ -176,6 +197,11 @@ impl Channel {
 /// What came is no frame.
 struct Broken;
 
+fn content_type(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    (!text.is_empty() && text.len() <= CONTENT_TYPE_BYTES_MAX).then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +255,44 @@ mod tests {
             assert_eq!(channel.invoke(Invocation::default()).await, Answer::TooLarge, "{size}");
             assert_eq!(channel.invoke(Invocation::default()).await, Answer::Response("next".into()));
             writer.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_of_a_stream_out_of_their_place_close_the_channel() {
+        let too_large = frame(b'C', &vec![b'x'; STREAM_CHUNK_BYTES_MAX + 1]);
+        let begun = frame(b'S', b"text/plain");
+        for (bytes, before) in [
+            (frame(b'C', b"x"), 0),
+            (frame(b'D', b""), 0),
+            ([begun.clone(), begun.clone()].concat(), 1),
+            ([begun.clone(), frame(b'O', b"x")].concat(), 1),
+            ([begun.clone(), too_large].concat(), 1),
+            ([begun.clone(), frame(b'C', b"x"), frame(b'D', b""), frame(b'C', b"x")].concat(), 3),
+            ([begun.clone(), frame(b'C', &vec![b'x'; FRAME_BYTES_MAX])].concat(), 1),
+        ] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let mut channel = Channel::new(ours);
+            let writer = tokio::spawn(async move {
+                theirs.write_all(&bytes).await.unwrap();
+                theirs
+            });
+            channel.begin(&Invocation::default());
+            for _ in 0..before {
+                assert_ne!(channel.answer().await, Answer::Closed);
+            }
+            assert_eq!(channel.answer().await, Answer::Closed);
+            writer.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_content_type_is_text_or_none() {
+        for (body, expected) in
+            [(&b"text/html; charset=utf-8"[..], Some("text/html; charset=utf-8")), (b"", None), (b"\xff", None)]
+        {
+            let (_, answer) = invoke_against(frame(b'S', body)).await;
+            assert_eq!(answer, Answer::StreamBegun(expected.map(str::to_owned)));
         }
     }
 

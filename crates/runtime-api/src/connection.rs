@@ -35,12 +35,21 @@ pub enum Ready {
     Closed,
 }
 
-/// How an invocation ended, as the runtime tells it.
+/// How an invocation ended, or goes on, as the runtime tells it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The function's response.
     Response(Bytes),
-    /// The function's error.
+    /// A streamed response begins: chunks follow until another answer ends it. The text is its content type,
+    /// if the runtime named one.
+    StreamBegun(Option<String>),
+    /// The next part of a streamed response. The runtime is held up until the one after it is waited for.
+    Chunk(Bytes),
+    /// The good end of a streamed response.
+    StreamEnded,
+    /// A streamed response broke off without an end; the runtime may live or not.
+    Truncated,
+    /// The function's error, also at the end of a streamed response.
     Error(FunctionFailure),
     /// The response exceeds [`crate::RESPONSE_BYTES_MAX`]; the runtime was told and lives on.
     TooLarge,
@@ -93,8 +102,8 @@ impl RuntimeConnection {
         }
     }
 
-    /// Waits for the answer of the invocation that was begun. Cancel safe: waiting again goes on where
-    /// it was left. The caller brings the time limit.
+    /// Waits for the answer of the invocation that was begun, or for the next part of a streamed one. Cancel
+    /// safe: waiting again goes on where it was left. The caller brings the time limit.
     pub async fn answer(&mut self) -> Answer {
         match self {
             RuntimeConnection::Channel(channel) => channel.answer().await,

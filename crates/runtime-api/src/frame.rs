@@ -2,6 +2,7 @@
 //!
 //! A frame is a u32 (little-endian) with the length of what follows, a byte with its kind, and a body.
 //! The one frame towards the runtime is `I`: u32 header length, header JSON, then the event's bytes.
+//! It is answered by `O`, by `E`, or in parts: `S`, any number of `C`, then `D` or `E`.
 
 use crate::Invocation;
 use serde::Serialize;
@@ -15,8 +16,14 @@ pub enum FrameKind {
     InitFailed,
     /// `O`: the response.
     Response,
-    /// `E`: the function's error; the error document.
+    /// `E`: the function's error, also in the middle of a streamed response; the error document.
     Error,
+    /// `S`: a streamed response begins; its content type.
+    StreamBegin,
+    /// `C`: a part of a streamed response, at most [`crate::STREAM_CHUNK_BYTES_MAX`].
+    StreamChunk,
+    /// `D`: the good end of a streamed response.
+    StreamEnd,
 }
 
 impl FrameKind {
@@ -27,6 +34,9 @@ impl FrameKind {
             b'F' => Some(FrameKind::InitFailed),
             b'O' => Some(FrameKind::Response),
             b'E' => Some(FrameKind::Error),
+            b'S' => Some(FrameKind::StreamBegin),
+            b'C' => Some(FrameKind::StreamChunk),
+            b'D' => Some(FrameKind::StreamEnd),
             _ => None,
         }
     }

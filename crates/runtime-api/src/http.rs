@@ -1,14 +1,16 @@
 //! The Lambda Runtime API over HTTP/1.1, for custom runtimes. The listener identifies the environment.
 //!
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>. A response that a runtime
-//! streams (`Lambda-Runtime-Function-Response-Mode: streaming`) is collected and answered as a whole, as
-//! Lambda does for a plain Invoke. The Extensions, Logs and Telemetry APIs and SnapStart's restore calls
+//! streams (`Lambda-Runtime-Function-Response-Mode: streaming`,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming>) is passed
+//! on part by part, and no faster than it is taken. The Extensions, Logs and Telemetry APIs and SnapStart's restore calls
 //! are refused by name.
 
 use crate::http_reply::{self as reply, Reply};
 use crate::http_state::{Next, Shared};
 use crate::{
-    Answer, CONNECTIONS_MAX, FunctionFailure, Invocation, OVERSIZE_DRAIN_BYTES_MAX, RESPONSE_BYTES_MAX, Ready,
+    Answer, CONNECTIONS_MAX, CONTENT_TYPE_BYTES_MAX, FunctionFailure, Invocation, OVERSIZE_DRAIN_BYTES_MAX,
+    RESPONSE_BYTES_MAX, Ready,
 };
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -166,15 +168,13 @@ async fn response(shared: &Shared, id: &str, headers: &HeaderMap, body: &mut Inc
     if let Err(refusal) = shared.may_answer(id, RESPONSE_STATE) {
         return reply::refused(&refusal);
     }
-    let mode = header(headers, "lambda-runtime-function-response-mode");
-    if mode.is_some_and(|mode| !mode.eq_ignore_ascii_case("streaming")) {
-        return reply::invalid_response_mode();
+    match header(headers, "lambda-runtime-function-response-mode") {
+        Some(mode) if mode.eq_ignore_ascii_case("streaming") => return streamed(shared, id, headers, body).await,
+        Some(_) => return reply::invalid_response_mode(),
+        None => {}
     }
     let (answer, told) = match read_body(body).await {
-        Body::Whole { bytes, trailers } => match streamed_error(trailers.as_ref()) {
-            Some(failure) => (Answer::Error(failure), reply::accepted()),
-            None => (Answer::Response(bytes), reply::accepted()),
-        },
+        Body::Whole(bytes) => (Answer::Response(bytes), reply::accepted()),
         Body::TooLarge => (Answer::TooLarge, reply::too_large()),
         Body::Truncated => return reply::truncated(),
     };
@@ -184,13 +184,35 @@ async fn response(shared: &Shared, id: &str, headers: &HeaderMap, body: &mut Inc
     }
 }
 
+/// Passes a response on while the runtime still writes it.
+async fn streamed(shared: &Shared, id: &str, headers: &HeaderMap, body: &mut Incoming) -> Reply {
+    let stream = match shared.stream(id, RESPONSE_STATE) {
+        Ok(stream) => stream,
+        Err(refusal) => return reply::refused(&refusal),
+    };
+    let content_type = header(headers, "content-type").filter(|text| text.len() <= CONTENT_TYPE_BYTES_MAX);
+    stream.put(Answer::StreamBegun(content_type)).await;
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        // Dropping the stream tells gust that it was broken off.
+        let Ok(frame) = frame else { return reply::truncated() };
+        match frame.into_data() {
+            Ok(data) if data.is_empty() => {}
+            Ok(data) => stream.put(Answer::Chunk(data)).await,
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    stream.end(streamed_error(trailers.as_ref()).map_or(Answer::StreamEnded, Answer::Error)).await;
+    reply::accepted()
+}
+
 async fn error(shared: &Shared, id: &str, headers: &HeaderMap, body: &mut Incoming) -> Reply {
     if let Err(refusal) = shared.may_answer(id, ERROR_STATE) {
         return reply::refused(&refusal);
     }
     let error_type = header(headers, "lambda-runtime-function-error-type");
     let (answer, told) = match read_body(body).await {
-        Body::Whole { bytes, .. } => (Answer::Error(FunctionFailure { body: bytes, error_type }), reply::accepted()),
+        Body::Whole(body) => (Answer::Error(FunctionFailure { body, error_type }), reply::accepted()),
         Body::TooLarge => (Answer::TooLarge, reply::too_large()),
         Body::Truncated => return reply::truncated(),
     };
@@ -206,7 +228,7 @@ async fn init_error(shared: &Shared, headers: &HeaderMap, body: &mut Incoming) -
     }
     let error_type = header(headers, "lambda-runtime-function-error-type");
     let body = match read_body(body).await {
-        Body::Whole { bytes, .. } => bytes,
+        Body::Whole(bytes) => bytes,
         Body::TooLarge => return reply::too_large(),
         Body::Truncated => return reply::truncated(),
     };
@@ -230,7 +252,7 @@ fn streamed_error(trailers: Option<&HeaderMap>) -> Option<FunctionFailure> {
 }
 
 enum Body {
-    Whole { bytes: Bytes, trailers: Option<HeaderMap> },
+    Whole(Bytes),
     TooLarge,
     Truncated,
 }
@@ -238,16 +260,10 @@ enum Body {
 /// Reads a body. One that comes in one piece is not copied; of one that is too large, the rest is read and
 /// thrown away, so that the runtime lives to see the refusal.
 async fn read_body(body: &mut Incoming) -> Body {
-    let (mut first, mut rest, mut trailers, mut total) = (Bytes::new(), BytesMut::new(), None, 0_usize);
+    let (mut first, mut rest, mut total) = (Bytes::new(), BytesMut::new(), 0_usize);
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Body::Truncated };
-        let data = match frame.into_data() {
-            Ok(data) => data,
-            Err(frame) => {
-                trailers = frame.into_trailers().ok();
-                continue;
-            }
-        };
+        let Ok(data) = frame.into_data() else { continue };
         total = total.saturating_add(data.len());
         if total > OVERSIZE_DRAIN_BYTES_MAX {
             return Body::TooLarge;
@@ -267,6 +283,5 @@ async fn read_body(body: &mut Incoming) -> Body {
     if total > RESPONSE_BYTES_MAX {
         return Body::TooLarge;
     }
-    let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Body::Whole { bytes, trailers }
+    Body::Whole(if rest.is_empty() { first } else { rest.freeze() })
 }

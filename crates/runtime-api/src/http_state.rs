@@ -18,6 +18,8 @@ enum Phase {
     Idle,
     /// It has this event, or will get it when it asks.
     Invoking(String),
+    /// It streams its response to this event.
+    Streaming,
     /// It has answered the last event and not yet asked for the next.
     Responded,
 }
@@ -30,6 +32,7 @@ impl Phase {
             Phase::InitFailed => "RuntimeInitError",
             Phase::Idle => "RuntimeReady",
             Phase::Invoking(_) => "RuntimeRunning",
+            Phase::Streaming => "RuntimeInvocationResponse",
             Phase::Responded => "RuntimeResponseSent",
         }
     }
@@ -56,13 +59,68 @@ struct State {
     /// An event that the runtime has not asked for yet.
     queued: Option<Invocation>,
     init_failure: Option<FunctionFailure>,
+    /// What gust has not taken yet.
     answer: Option<Answer>,
+    /// Whether a streamed response ended without an end, behind `answer`.
+    is_broken_off: bool,
 }
 
-/// The state, and a bell for the one that waits for it on gust's side.
+/// The state, and two bells: for the one that waits for it on gust's side, and for a streaming runtime whose
+/// last chunk has been taken.
 pub(crate) struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    taken: Notify,
+}
+
+/// A response that is being streamed. Dropped before its end, it was broken off.
+pub(crate) struct Stream<'a> {
+    shared: &'a Shared,
+    has_ended: bool,
+}
+
+impl Stream<'_> {
+    /// Hands over a part, as soon as the one before it has been taken.
+    pub(crate) async fn put(&self, answer: Answer) {
+        self.put_in(Phase::Streaming, answer).await;
+    }
+
+    /// Hands over the end.
+    pub(crate) async fn end(mut self, answer: Answer) {
+        self.put_in(Phase::Responded, answer).await;
+        self.has_ended = true;
+    }
+
+    async fn put_in(&self, phase: Phase, answer: Answer) {
+        let mut answer = Some(answer);
+        loop {
+            {
+                let mut state = self.shared.lock();
+                if state.answer.is_none() {
+                    state.answer = answer.take();
+                    state.phase = phase;
+                    break;
+                }
+            }
+            self.shared.taken.notified().await;
+        }
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if state.phase == Phase::Streaming {
+            state.phase = Phase::Responded;
+            state.is_broken_off = true;
+            drop(state);
+            self.shared.changed.notify_one();
+        }
+    }
 }
 
 /// What a request for the next event got.
@@ -100,8 +158,15 @@ impl Drop for WaitingNext<'_> {
 
 impl Shared {
     pub(crate) fn new() -> Shared {
-        let state = State { phase: Phase::Initialising, waiting: None, queued: None, init_failure: None, answer: None };
-        Shared { state: Mutex::new(state), changed: Notify::new() }
+        let state = State {
+            phase: Phase::Initialising,
+            waiting: None,
+            queued: None,
+            init_failure: None,
+            answer: None,
+            is_broken_off: false,
+        };
+        Shared { state: Mutex::new(state), changed: Notify::new(), taken: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -128,6 +193,7 @@ impl Shared {
         let mut state = self.lock();
         state.phase = Phase::Invoking(invocation.request_id.clone());
         state.answer = None;
+        state.is_broken_off = false;
         state.queued = match state.waiting.take() {
             // The request may just have been given up: then the event waits for the next one.
             Some(waiting) => waiting.send(invocation).err(),
@@ -137,10 +203,22 @@ impl Shared {
 
     pub(crate) async fn answer(&self) -> Answer {
         loop {
-            if let Some(answer) = self.lock().answer.take() {
+            if let Some(answer) = self.take_answer() {
                 return answer;
             }
             self.changed.notified().await;
+        }
+    }
+
+    fn take_answer(&self) -> Option<Answer> {
+        let mut state = self.lock();
+        match state.answer.take() {
+            Some(answer) => {
+                drop(state);
+                self.taken.notify_one();
+                Some(answer)
+            }
+            None => std::mem::take(&mut state.is_broken_off).then_some(Answer::Truncated),
         }
     }
 
@@ -156,7 +234,7 @@ impl Shared {
     pub(crate) fn next(&self) -> Result<Next<'_>, Refusal> {
         let mut state = self.lock();
         match &state.phase {
-            Phase::InitFailed => return Err(refused(&state.phase, "RuntimeReady")),
+            Phase::InitFailed | Phase::Streaming => return Err(refused(&state.phase, "RuntimeReady")),
             Phase::Invoking(_) => {
                 return match state.queued.take() {
                     Some(invocation) => Ok(Next::Now(invocation)),
@@ -195,6 +273,13 @@ impl Shared {
         drop(state);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Begins to stream the response to `request_id`.
+    pub(crate) fn stream(&self, request_id: &str, to: &'static str) -> Result<Stream<'_>, Refusal> {
+        self.may_answer(request_id, to)?;
+        self.lock().phase = Phase::Streaming;
+        Ok(Stream { shared: self, has_ended: false })
     }
 
     pub(crate) fn may_fail_init(&self) -> Result<(), Refusal> {
@@ -268,6 +353,45 @@ mod tests {
         assert!(futures_util::poll!(settled.as_mut()).is_pending());
         let _waiting = shared.next();
         settled.await;
+    }
+
+    async fn streaming(shared: &Shared) -> Stream<'_> {
+        let Ok(Next::Wait(waiting)) = shared.next() else { panic!() };
+        shared.begin(event("1"));
+        waiting.event().await.unwrap();
+        shared.stream("1", "X").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_streaming_runtime_waits_until_its_chunk_is_taken() {
+        let shared = Shared::new();
+        let stream = streaming(&shared).await;
+        stream.put(Answer::Chunk("a".into())).await;
+        let mut put = Box::pin(stream.put(Answer::Chunk("b".into())));
+        assert!(futures_util::poll!(put.as_mut()).is_pending());
+        assert_eq!(shared.answer().await, Answer::Chunk("a".into()));
+        put.as_mut().await;
+        drop(put);
+        assert_eq!(shared.answered("1", "X", Answer::TooLarge).unwrap_err(), refused(&Phase::Streaming, "X"));
+        assert!(shared.next().is_err());
+        let end = stream.end(Answer::StreamEnded);
+        tokio::pin!(end);
+        assert!(futures_util::poll!(end.as_mut()).is_pending());
+        assert_eq!(shared.answer().await, Answer::Chunk("b".into()));
+        end.await;
+        assert_eq!(shared.answer().await, Answer::StreamEnded);
+        assert!(shared.next().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_off_is_noticed_behind_its_last_chunk() {
+        let shared = Shared::new();
+        let stream = streaming(&shared).await;
+        stream.put(Answer::Chunk("a".into())).await;
+        drop(stream);
+        assert_eq!(shared.answer().await, Answer::Chunk("a".into()));
+        assert_eq!(shared.answer().await, Answer::Truncated);
+        assert!(shared.next().is_ok());
     }
 
     #[tokio::test]

@@ -5,6 +5,14 @@
 /// Source: the message of `Function.ResponseSizeTooLarge`, and
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html> (6 MB).
 pub const RESPONSE_BYTES_MAX: usize = 6_291_556;
+/// Greatest streamed response of a function in bytes.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html> (200 MB).
+pub const STREAMED_RESPONSE_BYTES_MAX: usize = 200 * 1024 * 1024;
+/// Greatest part of a streamed response on the private channel, in bytes.
+pub const STREAM_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// Longest content type of a streamed response in bytes; a longer one counts as none.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 1024;
 /// Greatest frame of the private channel in bytes, each way: 6 MiB of payload and 64 KiB around it.
 pub const FRAME_BYTES_MAX: usize = 6 * 1024 * 1024 + 64 * 1024;
 /// How many bytes of an oversized HTTP body are read and thrown away before the connection is closed,

@@ -130,6 +130,49 @@ impl Runtime {
         }
     }
 
+    /// Begins a streamed response.
+    async fn stream_begin(&mut self, content_type: &str) {
+        match self {
+            Runtime::Channel(stream) => Runtime::frame(stream, b'S', content_type.as_bytes()).await,
+            Runtime::Http(stream, id) => {
+                let head = format!(
+                    "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: x\r\n\
+                     Transfer-Encoding: chunked\r\nContent-Type: {content_type}\r\n\
+                     Lambda-Runtime-Function-Response-Mode: streaming\r\n\
+                     Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    async fn stream_chunk(&mut self, bytes: &[u8]) {
+        match self {
+            Runtime::Channel(stream) => Runtime::frame(stream, b'C', bytes).await,
+            Runtime::Http(stream, _) => {
+                let head = format!("{:x}\r\n", bytes.len());
+                stream.write_all(&[head.as_bytes(), bytes, b"\r\n"].concat()).await.unwrap();
+            }
+        }
+    }
+
+    /// Ends a streamed response, and (over HTTP) asks for the next event.
+    async fn stream_end(&mut self, fails: bool) {
+        match self {
+            Runtime::Channel(stream) if fails => Runtime::frame(stream, b'E', b"{\"errorType\":\"Broke\"}").await,
+            Runtime::Channel(stream) => Runtime::frame(stream, b'D', b"").await,
+            Runtime::Http(stream, _) => {
+                // The body is base64 of the same document.
+                let trailers = "Lambda-Runtime-Function-Error-Type: Broke\r\n\
+                                Lambda-Runtime-Function-Error-Body: eyJlcnJvclR5cGUiOiJCcm9rZSJ9\r\n";
+                let end = format!("0\r\n{}\r\n", if fails { trailers } else { "" });
+                stream.write_all(end.as_bytes()).await.unwrap();
+                assert_eq!(read_reply(stream).await.0, 202);
+                self.initialised().await;
+            }
+        }
+    }
+
     async fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
         let Runtime::Http(stream, _) = self else { panic!("HTTP only") };
         let head = format!(
@@ -286,21 +329,118 @@ async fn http_takes_chunked_streams_with_trailers_and_expect_continue() {
     stream.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(read_reply(stream).await.0, 100);
     stream.write_all(b"3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n").await.unwrap();
+    assert_eq!(collect(&mut connection).await, (None, "[1,2]".to_owned(), Answer::StreamEnded));
+    let Runtime::Http(stream, _) = &mut runtime else { unreachable!() };
     assert_eq!(read_reply(stream).await.0, 202);
-    assert_eq!(connection.answer().await, Answer::Response("[1,2]".into()));
 
     runtime.initialised().await;
     connection.begin(invocation("b", b"{}"));
     runtime.event().await;
     let Runtime::Http(stream, _) = &mut runtime else { unreachable!() };
     let head = "POST /2018-06-01/runtime/invocation/b/response HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
+                Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: text/plain\r\n\
                 Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n\
                 1\r\n[\r\n0\r\nLambda-Runtime-Function-Error-Type: Runtime.Broke\r\n\
                 Lambda-Runtime-Function-Error-Body: e30=\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
-    assert_eq!(read_reply(stream).await.0, 202);
     let failure = FunctionFailure { body: "{}".into(), error_type: Some("Runtime.Broke".to_owned()) };
-    assert_eq!(connection.answer().await, Answer::Error(failure));
+    let expected = (Some("text/plain".to_owned()), "[".to_owned(), Answer::Error(failure));
+    assert_eq!(collect(&mut connection).await, expected);
+    let Runtime::Http(stream, _) = &mut runtime else { unreachable!() };
+    assert_eq!(read_reply(stream).await.0, 202);
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_noticed_over_http() {
+    let (mut connection, mut runtime) = http().await;
+    runtime.initialised().await;
+    assert_eq!(connection.ready().await, Ready::Ready);
+    connection.begin(invocation("a", b"{}"));
+    runtime.event().await;
+    runtime.stream_begin("text/plain").await;
+    runtime.stream_chunk(b"half").await;
+    drop(runtime);
+    assert_eq!(collect(&mut connection).await, (Some("text/plain".to_owned()), "half".to_owned(), Answer::Truncated));
+}
+
+/// Takes a streamed response to its end.
+async fn collect(connection: &mut RuntimeConnection) -> (Option<String>, String, Answer) {
+    let Answer::StreamBegun(content_type) = connection.answer().await else { panic!("no stream") };
+    let mut text = String::new();
+    loop {
+        match connection.answer().await {
+            Answer::Chunk(chunk) => text.push_str(std::str::from_utf8(&chunk).unwrap()),
+            end => return (content_type, text, end),
+        }
+    }
+}
+
+over_both!(responses_are_streamed, responses_are_streamed_body);
+async fn responses_are_streamed_body(mut connection: RuntimeConnection, mut runtime: Runtime) {
+    runtime.initialised().await;
+    assert_eq!(connection.ready().await, Ready::Ready);
+    for fails in [false, true] {
+        let begin = async {
+            runtime.event().await;
+            runtime.stream_begin("text/html; charset=utf-8").await;
+        };
+        let (answer, ()) = tokio::join!(connection.invoke(invocation("a", b"{}")), begin);
+        assert_eq!(answer, Answer::StreamBegun(Some("text/html; charset=utf-8".to_owned())));
+        for chunk in ["one", "two"] {
+            runtime.stream_chunk(chunk.as_bytes()).await;
+            assert_eq!(connection.answer().await, Answer::Chunk(chunk.into()), "each comes when it is written");
+        }
+        let (answer, ()) = tokio::join!(connection.answer(), runtime.stream_end(fails));
+        match fails {
+            false => assert_eq!(answer, Answer::StreamEnded),
+            true => {
+                let Answer::Error(failure) = answer else { panic!("{answer:?}") };
+                assert_eq!(failure.body, "{\"errorType\":\"Broke\"}");
+            }
+        }
+    }
+    let echo = async {
+        runtime.event().await;
+        runtime.answer(true, b"1").await;
+    };
+    let (answer, ()) = tokio::join!(connection.invoke(invocation("b", b"{}")), echo);
+    assert_eq!(answer, Answer::Response("1".into()), "and then as before");
+}
+
+over_both!(a_stream_that_nobody_takes_holds_the_runtime_up, held_up_body);
+async fn held_up_body(mut connection: RuntimeConnection, mut runtime: Runtime) {
+    runtime.initialised().await;
+    assert_eq!(connection.ready().await, Ready::Ready);
+    let begin = async {
+        runtime.event().await;
+        runtime.stream_begin("").await;
+    };
+    let (answer, ()) = tokio::join!(connection.invoke(invocation("a", b"{}")), begin);
+    assert!(matches!(answer, Answer::StreamBegun(_)));
+    const TOTAL: usize = 64 << 20;
+    let written = std::sync::atomic::AtomicUsize::new(0);
+    let write = async {
+        while written.load(std::sync::atomic::Ordering::Relaxed) < TOTAL {
+            runtime.stream_chunk(&[b'x'; 1 << 16]).await;
+            written.fetch_add(1 << 16, std::sync::atomic::Ordering::Relaxed);
+        }
+        runtime.stream_end(false).await;
+    };
+    tokio::pin!(write);
+    let stuck = tokio::time::timeout(std::time::Duration::from_millis(300), write.as_mut()).await;
+    assert!(stuck.is_err(), "nobody read, and still all was taken");
+    assert!(written.load(std::sync::atomic::Ordering::Relaxed) < TOTAL / 2);
+    let read = async {
+        let mut bytes = 0;
+        loop {
+            match connection.answer().await {
+                Answer::Chunk(chunk) => bytes += chunk.len(),
+                Answer::StreamEnded => return bytes,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(tokio::join!(read, write).0, TOTAL);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::{Catalog, CodeStore, Durability, Lambda, Settings, keys};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gust_blob::Blobs;
-use gust_kit::ports::{AsyncEvent, InvokeError, InvokeOutcome, InvokeRequest, Invoker};
+use gust_kit::ports::{AsyncEvent, InvokeError, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, StreamItem};
 use gust_kit::{Call, Cx, Operation, Platform, Principal};
 use gust_store::{Key, Order, Range, Store, StoreError, Table, Tx};
 use gust_types::{AccountId, AwsError, ManualClock, Region, RequestId, SeededIds};
@@ -131,6 +131,17 @@ impl Invoker for NotingInvoker {
             init_us: None,
         };
         self.next.lock().unwrap().take().unwrap_or(Ok(echo))
+    }
+
+    async fn invoke_streaming(&self, request: InvokeRequest) -> Result<InvokeStream, InvokeError> {
+        let mut outcome = self.invoke(request).await?;
+        let mut items = Vec::new();
+        if outcome.failure.is_none() {
+            items.push(StreamItem::Chunk(std::mem::take(&mut outcome.payload)));
+        }
+        let executed_version = outcome.executed_version.clone();
+        items.push(StreamItem::End(outcome));
+        Ok(InvokeStream { content_type: None, executed_version, items: Box::pin(futures_util::stream::iter(items)) })
     }
 
     fn enqueue(&self, tx: &mut dyn Tx, event: &AsyncEvent) -> Result<(), StoreError> {

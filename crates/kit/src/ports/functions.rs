@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, AwsError, Region, RequestId};
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,26 @@ pub struct InvokeOutcome {
     pub init_us: Option<u64>,
 }
 
+/// A response that is taken while the function still writes it. The function is held up until the next item is
+/// asked for; if this is dropped, the function runs on and its output is thrown away.
+pub struct InvokeStream {
+    /// The content type that the runtime gave the response; `None` for a runtime that answers as a whole.
+    pub content_type: Option<String>,
+    /// The version that runs.
+    pub executed_version: String,
+    /// The response's parts, then how it ended. Without an end at its end, the invocation was lost.
+    pub items: BoxStream<'static, StreamItem>,
+}
+
+/// A part of an [`InvokeStream`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamItem {
+    /// The next bytes of the response.
+    Chunk(Bytes),
+    /// The last item: its `payload` is empty, or the error's document if it failed.
+    End(InvokeOutcome),
+}
+
 /// What `X-Amz-Function-Error` says.
 ///
 /// Source: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. AWS answers `Unhandled`
@@ -218,6 +239,9 @@ pub struct AsyncEvent {
 pub trait Invoker: Send + Sync + 'static {
     /// Runs one invocation and waits for its outcome.
     async fn invoke(&self, request: InvokeRequest) -> Result<InvokeOutcome, InvokeError>;
+
+    /// Runs one invocation and returns as soon as its response begins, or it ended without one.
+    async fn invoke_streaming(&self, request: InvokeRequest) -> Result<InvokeStream, InvokeError>;
 
     /// Writes `event` into `tx`: the operation's own transaction is what accepts it. Its commit wakes
     /// the queue.

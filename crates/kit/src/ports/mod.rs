@@ -10,8 +10,8 @@ mod urls;
 pub use access::{AccessRequest, Authorizer, Decision, Resource};
 pub use credentials::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
 pub use functions::{
-    AsyncEvent, FunctionCatalog, FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, Invoker,
-    LogFormat, LogLevel, LogTail, Logging, ThrottleReason,
+    AsyncEvent, FunctionCatalog, FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, InvokeStream,
+    Invoker, LogFormat, LogLevel, LogTail, Logging, StreamItem, ThrottleReason,
 };
 pub use logs::{LogDestination, LogLine, LogSink};
 pub use roles::{RoleDirectory, RoleSummary};
