@@ -52,6 +52,7 @@ fn principal(owner: EndpointOwner) -> Principal {
         user_id: format!("{role}:{function}"),
         account,
         access_key_id: None,
+        session: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who calls, for which account and region, under which request id.
 
 use gust_types::{AccountId, Region, RequestId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The kind of identity behind a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub enum PrincipalKind {
     User,
     /// A session of a role.
     AssumedRole,
+    /// A session that a user lends to somebody under another name (GetFederationToken).
+    FederatedUser,
     /// gust itself, acting inside the account.
     Internal,
 }
@@ -28,6 +32,42 @@ pub struct Principal {
     pub user_id: String,
     /// The access key it signed with.
     pub access_key_id: Option<String>,
+    /// What is known of its session, if it signed with temporary credentials.
+    pub session: Option<Arc<Session>>,
+}
+
+/// What temporary credentials carry besides their keys.
+///
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session>
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The ARN of the role or user that it is a session of (`sts:RoleArn`); the account's root has its own.
+    pub issuer_arn: String,
+    /// When it was made, in milliseconds since the epoch (`aws:TokenIssueTime`).
+    pub issued_at_ms: i64,
+    /// Who is behind it, as it was told to AssumeRole; every session that it makes inherits it.
+    #[serde(default)]
+    pub source_identity: Option<String>,
+    /// The inline session policy, as JSON.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// The ARNs of managed policies that are session policies.
+    #[serde(default)]
+    pub policy_arns: Vec<String>,
+    /// The session's tags, inherited ones included; they come before those of the role or user.
+    #[serde(default)]
+    pub tags: Vec<(String, String)>,
+    /// The keys of those tags that every session inherits that this one makes.
+    #[serde(default)]
+    pub transitive_tag_keys: Vec<String>,
+}
+
+impl Session {
+    /// Whether session policies narrow what it may do. (A federated user's session is always narrowed, to nothing
+    /// if it has no policy.)
+    pub fn is_narrowed(&self) -> bool {
+        self.policy.is_some() || !self.policy_arns.is_empty()
+    }
 }
 
 impl Principal {
@@ -39,6 +79,7 @@ impl Principal {
             user_id: account.as_str().to_owned(),
             account,
             access_key_id,
+            session: None,
         }
     }
 

@@ -12,7 +12,7 @@ pub mod ports;
 mod registry;
 
 pub use access::{Need, ResourceFacts, request_tags};
-pub use call::{Call, Principal, PrincipalKind};
+pub use call::{Call, Principal, PrincipalKind, Session};
 pub use common::CommonError;
 pub use operation::{Cx, Op, Operation, Service};
 pub use platform::Platform;

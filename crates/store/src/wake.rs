@@ -61,6 +61,19 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// Whether the topic was woken since the last [`Subscription::woken`] or [`Subscription::heard`]; never waits. For
+    /// caches: what a transaction wakes is seen here before its commit is acknowledged.
+    pub fn is_woken(&self) -> bool {
+        self.receiver.has_changed().unwrap_or(false)
+    }
+
+    /// Takes note of all wake-ups so far.
+    pub fn heard(&mut self) {
+        self.receiver.mark_unchanged();
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut topics = self.hub.topics();
@@ -84,7 +97,12 @@ mod tests {
         assert!(first.woken().now_or_never().is_none(), "nothing was woken yet");
         hub.wake("a");
         hub.wake("a");
+        assert!(first.is_woken() && first.is_woken() && !other.is_woken());
         first.woken().await;
+        assert!(!first.is_woken());
+        hub.wake("a");
+        first.heard();
+        assert!(!first.is_woken());
         assert!(first.woken().now_or_never().is_none(), "two wakes are one");
         assert!(other.woken().now_or_never().is_none(), "another topic");
         hub.wake_all();

@@ -30,6 +30,8 @@ impl RoleDirectory for Roles {
                 arn: wanted.clone(),
                 role_id: role.id,
                 max_session_duration_s: role.max_session_duration_s,
+                trust_policy: role.trust_policy,
+                tags: role.tags,
             }))
         };
         self.store.read(find).await

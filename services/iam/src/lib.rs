@@ -7,12 +7,15 @@ mod keys;
 pub mod limits;
 mod model;
 mod op;
+mod policies;
 mod rules;
 
 pub use directory::Roles;
 pub use error::IamError;
+pub use policies::Policies;
 
 use gust_kit::{Op, Platform, Service};
+use gust_store::Tx;
 use gust_wire::ServiceModel;
 
 /// Types, operations, errors and tables, from `api.json`.
@@ -30,6 +33,19 @@ impl Iam {
     /// The service over the roles in `platform`'s store.
     pub fn new(platform: Platform) -> Iam {
         Iam { platform }
+    }
+
+    /// Commits a change. Whoever keeps policies in memory hears of it before it is acknowledged.
+    async fn change<R: Send + 'static>(
+        &self,
+        change: impl Fn(&mut dyn Tx) -> Result<R, IamError> + Send + Sync + 'static,
+    ) -> Result<R, IamError> {
+        let change = move |tx: &mut dyn Tx| {
+            let result = change(tx)?;
+            tx.wake(policies::CHANGES_TOPIC);
+            Ok(result)
+        };
+        self.platform.store.transact(change).await.map(|committed| committed.value)
     }
 }
 

@@ -6,12 +6,12 @@ use crate::limits::{EXPIRED_KEPT_MS, EXPIRED_REMOVED_MAX, REUSED_SESSIONS_MAX};
 use crate::model::{KeyRecord, Owner, RoleName, RootKeyRecord, fresh_key, fresh_token};
 use async_trait::async_trait;
 use bytes::Bytes;
-use gust_kit::Platform;
 use gust_kit::ports::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleDirectory, RoleSession};
-use gust_store::{Order, Range, Read, Record, StoreError, Tx};
+use gust_kit::{Platform, Session};
+use gust_store::{Order, Range, Read, Record, StoreError, Subscription, Tx};
 use gust_types::AccountId;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A session that was made.
 #[derive(Debug, Clone)]
@@ -25,25 +25,45 @@ pub(crate) struct MadeSession {
     pub user_id: String,
 }
 
+/// Woken by every change of a user's key.
+pub(crate) const CHANGES_TOPIC: &str = "sts/user-keys";
+
 /// What a session is to be.
 #[derive(Debug, Clone)]
-pub(crate) struct NewSession<'a> {
-    pub role: &'a RoleName,
-    /// The role's unique id.
-    pub role_id: &'a str,
-    pub session_name: &'a str,
+pub(crate) struct NewSession {
+    pub owner: Owner,
+    pub account: AccountId,
+    pub arn: String,
+    pub user_id: String,
     pub duration_s: u32,
-    pub source_identity: Option<String>,
+    /// When it is issued is filled in.
+    pub session: Session,
 }
 
-/// Account, role and name of a function's session.
-type Purpose = (AccountId, String, String);
+impl NewSession {
+    /// A session of a role with this unique id.
+    pub fn of_role(role: &RoleName, role_id: &str, name: &str, duration_s: u32, session: Session) -> NewSession {
+        NewSession {
+            owner: Owner::AssumedRole,
+            account: role.account.clone(),
+            arn: role.session_arn(name),
+            user_id: format!("{role_id}:{name}"),
+            duration_s,
+            session,
+        }
+    }
+}
+
+/// Account, role, the role's unique id and the name of a function's session.
+type Purpose = (AccountId, String, String, String);
 
 /// The keys in a store.
 pub struct KeyRing {
     platform: Platform,
     roles: Arc<dyn RoleDirectory>,
     cache: KeyCache,
+    /// Woken when a user's key changes.
+    changes: RwLock<Subscription>,
     /// Sessions of functions, handed out again while they have more than half of their life before them: a new
     /// environment need not wait for the disk.
     reused: Mutex<HashMap<Purpose, (Credentials, i64)>>,
@@ -52,7 +72,8 @@ pub struct KeyRing {
 impl KeyRing {
     /// The keys in `platform`'s store; `roles` says which roles exist.
     pub fn new(platform: Platform, roles: Arc<dyn RoleDirectory>) -> KeyRing {
-        KeyRing { platform, roles, cache: KeyCache::new(), reused: Mutex::default() }
+        let changes = RwLock::new(platform.store.subscribe(CHANGES_TOPIC));
+        KeyRing { platform, roles, cache: KeyCache::new(), changes, reused: Mutex::default() }
     }
 
     /// Forgets what is in memory; to be called when the store was emptied.
@@ -76,6 +97,8 @@ impl KeyRing {
             arn: format!("arn:aws:iam::{account}:root"),
             user_id: account.as_str().to_owned(),
             source_identity: None,
+            session: None,
+            is_active: true,
         };
         let credentials = record.clone().owner()?.credentials;
         let mark = keys::root_key(account);
@@ -92,8 +115,8 @@ impl KeyRing {
     }
 
     /// Makes a session and keeps it.
-    pub(crate) async fn make_session(&self, session: NewSession<'_>) -> Result<MadeSession, StoreError> {
-        let NewSession { role, role_id, session_name, duration_s, source_identity } = session;
+    pub(crate) async fn make_session(&self, new: NewSession) -> Result<MadeSession, StoreError> {
+        let NewSession { owner, account, arn, user_id, duration_s, session } = new;
         let now_ms = self.platform.now_ms();
         // The times of sessions have whole seconds on the wire.
         let expires_at_ms = now_ms.div_euclid(1000) * 1000 + i64::from(duration_s) * 1000;
@@ -104,11 +127,13 @@ impl KeyRing {
             secret_access_key,
             session_token: Some(fresh_token(ids)),
             expires_at_ms: Some(expires_at_ms),
-            owner: Owner::AssumedRole,
-            account: role.account.as_str().to_owned(),
-            arn: role.session_arn(session_name),
-            user_id: format!("{role_id}:{session_name}"),
-            source_identity,
+            owner,
+            account: account.as_str().to_owned(),
+            arn,
+            user_id,
+            source_identity: None,
+            session: Some(Session { issued_at_ms: now_ms, ..session }),
+            is_active: true,
         };
         let owner = record.clone().owner()?;
         let save = move |tx: &mut dyn Tx| -> Result<(), StoreError> {
@@ -120,6 +145,15 @@ impl KeyRing {
         let KeyOwner { credentials, principal } = owner.clone();
         self.cache.set(&credentials.access_key_id, Known::Owner(Box::new(owner)), now_ms);
         Ok(MadeSession { credentials, expires_at_ms, arn: principal.arn, user_id: principal.user_id })
+    }
+
+    /// Forgets what is in memory if a user's key was changed since.
+    fn heed_changes(&self) {
+        if self.changes.read().unwrap_or_else(PoisonError::into_inner).is_woken() {
+            let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
+            changes.heard();
+            self.cache.clear();
+        }
     }
 
     fn reusable(&self, purpose: &Purpose, duration_s: u32) -> Option<Credentials> {
@@ -157,6 +191,7 @@ fn remove_expired(tx: &mut dyn Tx, now_ms: i64) -> Result<(), StoreError> {
 #[async_trait]
 impl CredentialSource for KeyRing {
     async fn owner(&self, access_key_id: &str) -> Result<Option<KeyOwner>, CredentialError> {
+        self.heed_changes();
         let now_ms = self.platform.now_ms();
         match self.cache.get(access_key_id, now_ms) {
             Some(Known::Owner(owner)) => return Ok(Some(*owner)),
@@ -169,24 +204,29 @@ impl CredentialSource for KeyRing {
         }
         let key = keys::key(access_key_id);
         let find = move |read: &mut dyn Read| KeyRecord::load(read, &key);
-        let owner = self.platform.store.read(find).await?.map(KeyRecord::owner).transpose()?;
+        let record = self.platform.store.read(find).await?.filter(|record| record.is_active);
+        let owner = record.map(KeyRecord::owner).transpose()?;
         let known = owner.clone().map_or(Known::Nobody, |owner| Known::Owner(Box::new(owner)));
-        self.cache.set(access_key_id, known, now_ms);
+        // Under the lock: a change that came after the read empties the cache after this.
+        let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
+        if !changes.is_woken() {
+            self.cache.set(access_key_id, known, now_ms);
+        }
         Ok(owner)
     }
 
     async fn session(&self, session: RoleSession) -> Result<Credentials, CredentialError> {
         let RoleSession { account, role_arn, session_name, duration_s } = session;
         let role = RoleName::parse(&role_arn).ok_or_else(|| CredentialError::MalformedRole(role_arn.clone()))?;
-        let purpose = (account, role_arn, session_name);
+        // A role that was made anew under its old name is another one, and its sessions are others, too.
+        let existing = self.roles.role(&role_arn).await?;
+        let role_id = existing.map_or_else(|| role.invented_id(), |existing| existing.role_id);
+        let purpose = (account, role_arn, role_id, session_name);
         if let Some(credentials) = self.reusable(&purpose, duration_s) {
             return Ok(credentials);
         }
-        let existing = self.roles.role(&purpose.1).await?;
-        let role_id = existing.map_or_else(|| role.invented_id(), |existing| existing.role_id);
-        let new =
-            NewSession { role: &role, role_id: &role_id, session_name: &purpose.2, duration_s, source_identity: None };
-        let made = self.make_session(new).await?;
+        let session = Session { issuer_arn: purpose.1.clone(), ..Session::default() };
+        let made = self.make_session(NewSession::of_role(&role, &purpose.2, &purpose.3, duration_s, session)).await?;
         self.keep(purpose, &made);
         Ok(made.credentials)
     }

@@ -7,6 +7,7 @@ mod keys;
 pub mod limits;
 mod model;
 mod op;
+mod user_keys;
 
 pub use error::StsError;
 pub use key_ring::KeyRing;

@@ -1,10 +1,11 @@
 //! What STS remembers.
 
 use gust_kit::ports::{Credentials, KeyOwner};
-use gust_kit::{Principal, PrincipalKind};
+use gust_kit::{Principal, PrincipalKind, Session};
 use gust_store::{Record, StoreError};
 use gust_types::{AccountId, Arn, Ids};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The letters of access key ids.
 const KEY_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -30,9 +31,19 @@ pub struct KeyRecord {
     pub arn: String,
     /// The identity's unique id.
     pub user_id: String,
-    /// Who is behind a session, as it was told to AssumeRole.
-    #[serde(default)]
+    /// Who is behind a session, in records of a gust that had no [`KeyRecord::session`] yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_identity: Option<String>,
+    /// What else is known of a session.
+    #[serde(default)]
+    pub session: Option<Session>,
+    /// Whether its signatures count.
+    #[serde(default = "active")]
+    pub is_active: bool,
+}
+
+fn active() -> bool {
+    true
 }
 
 /// The kinds of identity that own keys.
@@ -44,6 +55,8 @@ pub enum Owner {
     User,
     /// A session of a role.
     AssumedRole,
+    /// A session that a user lends to somebody under another name.
+    FederatedUser,
 }
 
 impl Record for KeyRecord {
@@ -79,9 +92,16 @@ impl KeyRecord {
             Owner::Root => PrincipalKind::Root,
             Owner::User => PrincipalKind::User,
             Owner::AssumedRole => PrincipalKind::AssumedRole,
+            Owner::FederatedUser => PrincipalKind::FederatedUser,
         };
         let access_key_id = Some(self.access_key_id.clone());
-        let principal = Principal { kind, account, arn: self.arn, user_id: self.user_id, access_key_id };
+        let session = match self.session {
+            Some(session) => Some(session),
+            None if self.owner == Owner::AssumedRole => Some(session_of_old(&account, &self.arn, self.source_identity)),
+            None => None,
+        };
+        let session = session.map(Arc::new);
+        let principal = Principal { kind, account, arn: self.arn, user_id: self.user_id, access_key_id, session };
         let credentials = Credentials {
             access_key_id: self.access_key_id,
             secret_access_key: self.secret_access_key,
@@ -90,6 +110,12 @@ impl KeyRecord {
         };
         Ok(KeyOwner { credentials, principal })
     }
+}
+
+/// The session of a record that does not hold it: its role is known by name only, and when it began is not.
+fn session_of_old(account: &AccountId, arn: &str, source_identity: Option<String>) -> Session {
+    let role = arn.split('/').nth(1).unwrap_or_default();
+    Session { issuer_arn: format!("arn:aws:iam::{account}:role/{role}"), source_identity, ..Session::default() }
 }
 
 /// New access keys: `AKIA` or `ASIA` and 16 letters, a secret of 40.
@@ -183,9 +209,12 @@ mod tests {
     #[test]
     fn version_1_is_read() {
         let bytes = b"\x01{\"access_key_id\":\"ASIAX\",\"secret_access_key\":\"s\",\"session_token\":\"t\",\"expires_at_ms\":7,\
-            \"owner\":\"AssumedRole\",\"account\":\"000000000000\",\"arn\":\"a\",\"user_id\":\"u\"}";
+            \"owner\":\"AssumedRole\",\"account\":\"000000000000\",\"arn\":\"arn:aws:sts::000000000000:assumed-role/r/s\",\"user_id\":\"u\"}";
         let owner = KeyRecord::decode(bytes).unwrap().owner().unwrap();
         assert_eq!((owner.principal.kind, owner.credentials.expires_at_ms), (PrincipalKind::AssumedRole, Some(7)));
+        let session = owner.principal.session.unwrap();
+        assert_eq!((session.issuer_arn.as_str(), session.is_narrowed()), ("arn:aws:iam::000000000000:role/r", false));
+        assert!(KeyRecord::decode(bytes).unwrap().is_active);
         assert!(!format!("{:?}", KeyRecord::decode(bytes).unwrap()).contains("secret_access_key"));
     }
 }

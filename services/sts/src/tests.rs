@@ -17,8 +17,13 @@ struct OneRole;
 #[async_trait]
 impl RoleDirectory for OneRole {
     async fn role(&self, role_arn: &str) -> Result<Option<RoleSummary>, StoreError> {
-        let summary =
-            RoleSummary { arn: ROLE.to_owned(), role_id: "AROAEXISTING".to_owned(), max_session_duration_s: 7_200 };
+        let summary = RoleSummary {
+            arn: ROLE.to_owned(),
+            role_id: "AROAEXISTING".to_owned(),
+            max_session_duration_s: 7_200,
+            trust_policy: "{}".to_owned(),
+            tags: Vec::new(),
+        };
         Ok((role_arn == ROLE).then_some(summary))
     }
 }
@@ -48,6 +53,10 @@ impl Bed {
         let key_ring = Arc::new(KeyRing::new(platform.clone(), Arc::new(OneRole)));
         let sts = Arc::new(Sts::new(platform.clone(), key_ring.clone(), Arc::new(OneRole), role_policy));
         Bed { clock, key_ring, platform, sts }
+    }
+
+    pub fn store(&self) -> Store {
+        self.platform.store.clone()
     }
 
     pub fn account(&self) -> AccountId {

@@ -184,6 +184,7 @@ pub fn role() -> Principal {
         arn: "arn:aws:sts::222222222222:assumed-role/r/s".to_owned(),
         user_id: "AROAX:s".to_owned(),
         access_key_id: Some("ASIAKNOWN".to_owned()),
+        session: None,
     }
 }
 

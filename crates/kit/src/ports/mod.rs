@@ -3,7 +3,9 @@
 mod access;
 mod credentials;
 mod functions;
+mod keys;
 mod logs;
+mod policies;
 mod roles;
 mod urls;
 
@@ -13,6 +15,8 @@ pub use functions::{
     AsyncEvent, FunctionCatalog, FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, InvokeStream,
     Invoker, LogFormat, LogLevel, LogTail, Logging, StreamItem, ThrottleReason,
 };
+pub use keys::{UserKey, UserKeys};
 pub use logs::{LogDestination, LogLine, LogSink};
+pub use policies::{Boundary, PolicySource, PrincipalPolicies};
 pub use roles::{RoleDirectory, RoleSummary};
 pub use urls::{FunctionUrl, UrlAuth, UrlCors, UrlDirectory, UrlInvokeMode};

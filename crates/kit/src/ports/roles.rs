@@ -12,6 +12,10 @@ pub struct RoleSummary {
     pub role_id: String,
     /// How long a session of it may last, in seconds.
     pub max_session_duration_s: u32,
+    /// Who may assume it, as JSON.
+    pub trust_policy: String,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
 }
 
 /// Finds roles. Implemented by the iam service.

@@ -34,7 +34,7 @@ impl Operation for AttachRolePolicy {
             role.attached.push(policy_arn.clone());
             Ok(role.save(tx, keys::role(&account, &role_name))?)
         };
-        cx.store().transact(attach).await?;
+        cx.service.change(attach).await?;
         Ok(Self::Output::default())
     }
 }

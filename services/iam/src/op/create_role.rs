@@ -53,7 +53,7 @@ impl Operation for CreateRole {
             usage.save(tx, keys::usage(&account))?;
             Ok(role.save(tx, key)?)
         };
-        cx.store().transact(create).await?;
+        cx.service.change(create).await?;
         Ok(CreateRoleResponse { role: shown })
     }
 }

@@ -31,7 +31,7 @@ impl Operation for DeleteRole {
             usage.save(tx, keys::usage(&account))?;
             Ok(tx.delete(keys::role(&account, &role.name))?)
         };
-        cx.store().transact(delete).await?;
+        cx.service.change(delete).await?;
         Ok(Self::Output::default())
     }
 }

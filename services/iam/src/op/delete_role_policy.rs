@@ -26,7 +26,7 @@ impl Operation for DeleteRolePolicy {
             role.save(tx, keys::role(&account, &input.role_name))?;
             Ok(tx.delete(key)?)
         };
-        cx.store().transact(delete).await?;
+        cx.service.change(delete).await?;
         Ok(Self::Output::default())
     }
 }

@@ -26,7 +26,7 @@ impl Operation for DetachRolePolicy {
             role.attached.remove(at.ok_or_else(|| IamError::PolicyNotAttached(policy_arn.clone()))?);
             Ok(role.save(tx, keys::role(&account, &role_name))?)
         };
-        cx.store().transact(detach).await?;
+        cx.service.change(detach).await?;
         Ok(Self::Output::default())
     }
 }

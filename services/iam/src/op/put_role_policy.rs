@@ -33,7 +33,7 @@ impl Operation for PutRolePolicy {
             policy.save(tx, key)?;
             Ok(role.save(tx, keys::role(&account, &role_name))?)
         };
-        cx.store().transact(put).await?;
+        cx.service.change(put).await?;
         Ok(Self::Output::default())
     }
 }

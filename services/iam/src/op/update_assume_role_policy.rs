@@ -29,7 +29,7 @@ impl Operation for UpdateAssumeRolePolicy {
             let role = RoleRecord { trust_policy: policy_document.clone(), ..role };
             Ok(role.save(tx, keys::role(&account, &role_name))?)
         };
-        cx.store().transact(update).await?;
+        cx.service.change(update).await?;
         Ok(Self::Output::default())
     }
 }

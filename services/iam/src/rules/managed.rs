@@ -30,6 +30,16 @@ pub fn check_arn(arn: &str) -> Result<(), IamError> {
     if parsed.is_some_and(is_policy) { Ok(()) } else { Err(IamError::InvalidInput(format!("ARN {arn} is not valid."))) }
 }
 
+/// What a policy of AWS's says; `None` if gust does not know.
+pub fn document(arn: &str) -> Option<&'static str> {
+    match existing(arn)? {
+        "AdministratorAccess" => {
+            Some(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#)
+        }
+        _ => None,
+    }
+}
+
 /// Path and name of an ARN of AWS's, if there is such a policy.
 fn existing(arn: &str) -> Option<&'static str> {
     let wanted = arn.strip_prefix(PREFIX)?;

@@ -11,7 +11,7 @@ use crate::limits::{CHAINED_DURATION_MAX_S, SESSION_DURATION_DEFAULT_S};
 use crate::model::RoleName;
 use crate::{RolePolicy, Sts};
 use gust_kit::ports::RoleSummary;
-use gust_kit::{Cx, Operation, PrincipalKind};
+use gust_kit::{Cx, Operation, PrincipalKind, Session};
 
 impl Operation for AssumeRole {
     type Service = Sts;
@@ -26,13 +26,8 @@ impl Operation for AssumeRole {
         }
         let duration_s = duration_s(duration_seconds, existing.as_ref(), cx.call.principal.kind)?;
         let role_id = existing.map_or_else(|| role.invented_id(), |existing| existing.role_id);
-        let new = NewSession {
-            role: &role,
-            role_id: &role_id,
-            session_name: &role_session_name,
-            duration_s,
-            source_identity: source_identity.clone(),
-        };
+        let session = Session { issuer_arn: role_arn, source_identity: source_identity.clone(), ..Session::default() };
+        let new = NewSession::of_role(&role, &role_id, &role_session_name, duration_s, session);
         let made = cx.service.key_ring.make_session(new).await?;
         Ok(AssumeRoleResponse {
             credentials: Some(Credentials {

@@ -37,6 +37,7 @@ mod tests {
             arn: arn.to_owned(),
             user_id: user_id.to_owned(),
             access_key_id: None,
+            session: None,
         };
         for (principal, arn, user_id) in [
             (Principal::root(bed.account(), None), "arn:aws:iam::000000000000:root", "000000000000"),
