@@ -19,11 +19,13 @@ use crate::{queue, shards::Shards};
 use async_trait::async_trait;
 use gust_kit::Platform;
 use gust_kit::ports::{
-    AsyncEvent, CredentialSource, FunctionCatalog, InvokeError, InvokeOutcome, InvokeRequest, InvokeStream, Invoker,
+    AsyncEvent, CredentialSource, FunctionCatalog, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest,
+    InvokeStream, Invoker,
     LogSink,
 };
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, Arn, Region};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -99,7 +101,7 @@ pub(crate) struct Inner {
     pub(crate) platform: Platform,
     pub(crate) launcher: Arc<dyn Launcher>,
     pub(crate) ports: Ports,
-    gates: Gates,
+    pub(crate) gates: Gates,
     functions: Shards<FunctionPool>,
     admission: Admission,
     pub(crate) turns: Turns,
@@ -112,7 +114,7 @@ pub(crate) struct Inner {
 /// What the engine is doing, for health and `gust ls`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Every function that has run and not been forgotten, by ARN.
+    /// Every version of a function that has run and not been forgotten, by ARN (without qualifier for `$LATEST`).
     pub functions: Vec<FunctionSnapshot>,
     /// Invocations that run now.
     pub in_flight: usize,
@@ -198,7 +200,7 @@ impl Engine {
         if inner.is_shutting_down.load(Ordering::SeqCst) {
             return Err(InvokeError::ShuttingDown);
         }
-        let function = inner.function(&request);
+        let function = inner.function(&request.function);
         let slot = function.gate.enter().map_err(|reason| {
             function.counters.throttled();
             InvokeError::Throttled(reason)
@@ -234,15 +236,32 @@ impl Invoker for Engine {
         queue::enqueue(tx, event)
     }
 
-    fn retire(&self, account: &AccountId, region: &Region, function: &str, keep_revision: Option<&str>) {
-        let arn = Arn::new("lambda", region, account, format!("function:{function}")).to_string();
-        if let Some(function) = self.inner.functions.get(&arn) {
+    fn retire(&self, account: &AccountId, region: &Region, function: &str, version: &str, keep_revision: Option<&str>) {
+        let arn = function_arn(account, region, function);
+        let key = pool_key(&arn, version);
+        if let Some(function) = self.inner.functions.get(&key) {
             function.retire(keep_revision);
             if keep_revision.is_none() {
-                self.inner.functions.remove_if(&arn, FunctionPool::is_empty);
+                self.inner.functions.remove_if(&key, FunctionPool::is_empty);
             }
         }
+        if keep_revision.is_none() {
+            self.inner.gates.forget(&arn);
+        }
     }
+
+    fn reserve(&self, account: &AccountId, region: &Region, function: &str, reserved: Option<u32>) {
+        self.inner.gates.reserve(account, region, &function_arn(account, region, function), reserved);
+    }
+}
+
+fn function_arn(account: &AccountId, region: &Region, function: &str) -> String {
+    Arn::new("lambda", region, account, format!("function:{function}")).to_string()
+}
+
+/// What a version's environments are kept under: each version has its own.
+fn pool_key<'a>(arn: &'a str, version: &str) -> Cow<'a, str> {
+    if version == "$LATEST" { Cow::Borrowed(arn) } else { Cow::Owned(format!("{arn}:{version}")) }
 }
 
 /// Counts an invocation from its request to its last log line.
@@ -264,18 +283,13 @@ impl Drop for Running {
 }
 
 impl Inner {
-    /// The pool of the request's function, made on its first request.
-    fn function(&self, request: &InvokeRequest) -> Arc<FunctionPool> {
-        let spec = &request.function;
-        self.functions.get_or_insert(&spec.arn, || {
-            let gate = self.gates.of(&spec.account, &spec.region);
-            FunctionPool::new(spec.arn.clone(), gate, self.settings.idle_timeout)
+    /// The pool of the version that the request is for, made on its first request.
+    fn function(&self, spec: &FunctionSpec) -> Arc<FunctionPool> {
+        let key = pool_key(&spec.arn, &spec.version);
+        self.functions.get_or_insert(&key, || {
+            let gate = self.gates.function(&spec.account, &spec.region, &spec.arn);
+            FunctionPool::new(key.clone().into_owned(), gate, self.settings.idle_timeout)
         })
-    }
-
-    /// The gate of an account, for the queue's patience.
-    pub(crate) fn gate(&self, account: &AccountId, region: &Region) -> Arc<crate::gate::AccountGate> {
-        self.gates.of(account, region)
     }
 
     /// Waits for memory for another environment; evicts idle ones for it.

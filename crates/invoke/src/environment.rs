@@ -9,7 +9,7 @@ use crate::response::Response;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use gust_kit::ports::FunctionSpec;
+use gust_kit::ports::{FunctionSpec, InvokeRequest};
 use gust_runtime_api::{Answer, Channel, Invocation, Ready, RuntimeConnection};
 use gust_sandbox::Exit;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     /// Its id, also its sandbox's.
     pub(crate) id: String,
     pub(crate) spec: Arc<FunctionSpec>,
+    /// The only tenant whose requests it may serve.
+    pub(crate) tenant_id: Option<String>,
     pub(crate) recorder: Recorder,
     pub(crate) control: Arc<dyn Control>,
     connection: RuntimeConnection,
@@ -62,6 +64,7 @@ pub(crate) enum InvokeEnd {
 pub(crate) struct Birth {
     pub(crate) id: String,
     pub(crate) spec: Arc<FunctionSpec>,
+    pub(crate) tenant_id: Option<String>,
     pub(crate) recorder: Recorder,
     pub(crate) endpoint: Option<EndpointGuard>,
     pub(crate) expires_at_ms: Option<i64>,
@@ -74,6 +77,7 @@ impl Environment {
         Environment {
             id: birth.id,
             spec: birth.spec,
+            tenant_id: birth.tenant_id,
             recorder: birth.recorder,
             connection: launched.connection,
             output: Output::new(launched.stdout, launched.log),
@@ -219,6 +223,11 @@ impl Environment {
         };
         self.exited = Some(exit);
         exit
+    }
+
+    /// Whether it is of the request's revision and tenant.
+    pub(crate) fn may_serve(&self, request: &InvokeRequest) -> bool {
+        self.spec.revision_id == request.function.revision_id && self.tenant_id == request.tenant_id
     }
 
     /// Whether it can serve a request of `timeout_ms` that begins now.

@@ -179,10 +179,10 @@ async fn acquire(
     let spec = &request.function;
     let mut may_wait = true;
     loop {
-        let mut environment = match function.take(spec, may_wait) {
+        let mut environment = match function.take(request, may_wait) {
             Taken::Idle(environment) => environment,
-            Taken::Start => match engine.turns.next(function, spec).await? {
-                Next::Start(turn) => return start::start(engine, function, spec, turn).await,
+            Taken::Start => match engine.turns.next(function, request).await? {
+                Next::Start(turn) => return start::start(engine, function, request, turn).await,
                 Next::Free(environment) => environment,
             },
             Taken::Wait(receiver) => match wait(receiver).await {
@@ -193,9 +193,9 @@ async fn acquire(
                 }
             },
         };
-        if environment.spec.revision_id != spec.revision_id {
-            // It was waited for by mistake: it belongs to another revision.
-            function.announce();
+        if !environment.may_serve(request) {
+            // It was waited for by mistake: it belongs to another revision or tenant.
+            function.announce(&environment);
             function.give_back(environment);
             may_wait = false;
             continue;
@@ -242,7 +242,7 @@ async fn invoke(environment: &mut Environment, running: &Running, reply: &mut Re
         trace_id: Some(trace_header.clone()),
         client_context: request.client_context.clone(),
         cognito_identity: None,
-        tenant_id: None,
+        tenant_id: request.tenant_id.clone(),
         payload: request.payload.clone(),
     };
     let spec = environment.spec.clone();
@@ -284,7 +284,7 @@ async fn conclude(
         init_us: running.init_us,
     };
     if fate == Fate::Lives {
-        function.announce();
+        function.announce(&environment);
     }
     let tail_wanted = running.request.tail == LogTail::Wanted;
     let mut is_usable = fate == Fate::Lives;
@@ -307,7 +307,7 @@ async fn conclude(
         function.give_back(environment);
     } else if fate == Fate::Lives {
         // Its process ended after it had answered: it was announced, but nothing comes.
-        function.withdraw();
+        function.withdraw(&environment);
     }
 }
 

@@ -1,103 +1,328 @@
-//! The concurrency gate: how many requests of an account run at a time in a region.
+//! The concurrency gate: how many requests of an account, and of a function, run at a time in a region.
 //!
-//! A request holds a [`Slot`] while it runs; dropping it, however that comes about, frees the place.
-//! A function's reserved concurrency will be a second counter beside the account's (`Slot` then holds
-//! both); on several nodes each node's limit is its leased slice of the account's.
+//! A function without a reservation shares the account's limit less all reservations; one with a reservation
+//! has its own limit, for all of its versions together, and takes nothing from the others. A request holds a
+//! [`Slot`] while it runs; dropping it, however that comes about, frees the place. A reservation that comes or
+//! goes moves the requests that run from one count to the other, so that both are always true.
+//!
+//! On several nodes each node's limits are its leased slices of the account's.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>
 
+use crate::shards::Shards;
 use gust_kit::ports::ThrottleReason;
 use gust_types::{AccountId, Region};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// The gates of all accounts and regions. Looked into when a function is first seen, never on a warm
-/// request.
-#[derive(Debug)]
+/// The gates of all accounts, regions and functions. Looked into when a version of a function is first seen,
+/// never on a warm request.
 pub struct Gates {
     limit: usize,
-    gates: Mutex<HashMap<(AccountId, Region), Arc<AccountGate>>>,
+    accounts: Mutex<HashMap<(AccountId, Region), Arc<AccountGate>>>,
+    functions: Shards<FunctionGate>,
+    /// Reservations change one at a time.
+    change: Mutex<()>,
 }
 
 impl Gates {
     /// Gates that let `limit` requests of each account and region run at a time.
     pub fn new(limit: usize) -> Gates {
-        Gates { limit, gates: Mutex::default() }
+        Gates { limit, accounts: Mutex::default(), functions: Shards::default(), change: Mutex::default() }
     }
 
     /// The gate of `account` in `region`.
     pub fn of(&self, account: &AccountId, region: &Region) -> Arc<AccountGate> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let gate = gates
             .entry((account.clone(), region.clone()))
-            .or_insert_with(|| Arc::new(AccountGate { limit: self.limit, ..AccountGate::default() }));
+            .or_insert_with(|| Arc::new(AccountGate { limit, ..AccountGate::default() }));
         gate.clone()
+    }
+
+    /// The gate of the function `arn` (without qualifier) of that account and region.
+    pub fn function(&self, account: &AccountId, region: &Region, arn: &str) -> Arc<FunctionGate> {
+        self.functions.get_or_insert(arn, || FunctionGate {
+            account: self.of(account, region),
+            state: AtomicU64::new(0),
+            freed: Notify::new(),
+        })
+    }
+
+    /// Reserves places for a function, or takes its reservation back. Holds from the next request on.
+    pub fn reserve(&self, account: &AccountId, region: &Region, arn: &str, reserved: Option<u32>) {
+        let gate = match reserved {
+            Some(_) => self.function(account, region, arn),
+            None => match self.functions.get(arn) {
+                Some(gate) => gate,
+                None => return,
+            },
+        };
+        let _one_at_a_time = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.set_reserved(reserved);
+    }
+
+    /// Forgets the function `arn` unless something of it still runs or is reserved.
+    pub fn forget(&self, arn: &str) {
+        self.functions.remove_unused(arn, |gate| gate.reserved().is_none() && gate.in_flight() == 0);
     }
 }
 
-/// The gate of one account in one region.
+/// What the functions of one account in one region share.
 #[derive(Debug, Default)]
 pub struct AccountGate {
-    limit: usize,
-    in_flight: AtomicUsize,
+    limit: i64,
+    /// Requests of functions without a reservation that run now.
+    in_flight: AtomicI64,
+    /// The sum of all reservations.
+    reserved: AtomicI64,
     freed: Notify,
+}
+
+impl AccountGate {
+    fn enter(&self) -> bool {
+        let limit = self.limit - self.reserved.load(Ordering::Acquire);
+        let entered = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_flight| {
+            (in_flight < limit).then_some(in_flight + 1)
+        });
+        entered.is_ok()
+    }
+
+    fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.freed.notify_one();
+    }
+
+    /// Requests of functions without a reservation that run now.
+    pub fn in_flight(&self) -> usize {
+        // Below zero only for the moment in which a reservation comes or goes.
+        usize::try_from(self.in_flight.load(Ordering::Acquire)).unwrap_or(0)
+    }
+}
+
+/// One function's requests, and the places that are reserved for them.
+#[derive(Debug)]
+pub struct FunctionGate {
+    account: Arc<AccountGate>,
+    /// Below, how many requests run; above, one more than how many may, or zero without a reservation. In one
+    /// number, so that no request sees one without the other.
+    state: AtomicU64,
+    freed: Notify,
+}
+
+const IN_FLIGHT_BITS: u32 = 32;
+
+fn in_flight_of(state: u64) -> u64 {
+    state & ((1 << IN_FLIGHT_BITS) - 1)
+}
+
+fn reserved_of(state: u64) -> Option<u64> {
+    (state >> IN_FLIGHT_BITS).checked_sub(1)
 }
 
 /// A request's place; dropping it frees it.
 #[derive(Debug)]
-pub struct Slot(Arc<AccountGate>);
+pub struct Slot(Arc<FunctionGate>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        let before = self.0.state.fetch_sub(1, Ordering::AcqRel);
+        if reserved_of(before).is_none() {
+            self.0.account.leave();
+        }
         self.0.freed.notify_one();
     }
 }
 
-impl AccountGate {
+impl FunctionGate {
     /// Takes a place.
     ///
     /// Errors: the reason for the 429, if all are taken.
-    pub fn enter(self: &Arc<AccountGate>) -> Result<Slot, ThrottleReason> {
-        let entered = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |in_flight| {
-            (in_flight < self.limit).then_some(in_flight + 1)
-        });
-        match entered {
-            Ok(_) => Ok(Slot(self.clone())),
-            Err(_) => Err(ThrottleReason::ConcurrentInvocationLimitExceeded),
+    pub fn enter(self: &Arc<FunctionGate>) -> Result<Slot, ThrottleReason> {
+        let mut state = self.state.load(Ordering::Acquire);
+        // Goes round only if another request came or left in between: somebody got on.
+        loop {
+            let is_reserved = match reserved_of(state) {
+                Some(reserved) if in_flight_of(state) >= reserved => {
+                    return Err(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded);
+                }
+                Some(_) => true,
+                None if !self.account.enter() => return Err(ThrottleReason::ConcurrentInvocationLimitExceeded),
+                None => false,
+            };
+            match self.state.compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(Slot(self.clone())),
+                Err(now) => {
+                    if !is_reserved {
+                        self.account.leave();
+                    }
+                    state = now;
+                }
+            }
         }
     }
 
-    /// Returns once a place has probably become free.
-    pub async fn freed(&self) {
-        self.freed.notified().await;
+    /// Not at the same time as another call of it.
+    fn set_reserved(&self, reserved: Option<u32>) {
+        let above = reserved.map_or(0, |reserved| u64::from(reserved) + 1) << IN_FLIGHT_BITS;
+        let places = |reserved: Option<u64>| i64::try_from(reserved.unwrap_or(0)).unwrap_or(i64::MAX);
+        let more = places(reserved.map(u64::from)) - places(self.reserved());
+        // What becomes reserved is taken from the others first, what is given back they get last.
+        if more > 0 {
+            self.account.reserved.fetch_add(more, Ordering::AcqRel);
+        }
+        let before =
+            self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| Some(above | in_flight_of(now)));
+        let before = before.unwrap_or_else(|now| now);
+        let running = i64::try_from(in_flight_of(before)).unwrap_or(i64::MAX);
+        match (reserved_of(before), reserved) {
+            (None, Some(_)) => self.account.in_flight.fetch_sub(running, Ordering::AcqRel),
+            (Some(_), None) => self.account.in_flight.fetch_add(running, Ordering::AcqRel),
+            _ => 0,
+        };
+        if more < 0 {
+            self.account.reserved.fetch_add(more, Ordering::AcqRel);
+        }
+        self.freed.notify_one();
+        self.account.freed.notify_one();
     }
 
-    /// Requests that run now.
+    fn reserved(&self) -> Option<u64> {
+        reserved_of(self.state.load(Ordering::Acquire))
+    }
+
+    /// Its requests that run now.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        usize::try_from(in_flight_of(self.state.load(Ordering::Acquire))).unwrap_or(usize::MAX)
+    }
+
+    /// Returns once a place has probably become free, for a request that was refused for `reason`.
+    pub async fn freed(&self, reason: ThrottleReason) {
+        match reason {
+            ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded => self.freed.notified().await,
+            _ => self.account.freed.notified().await,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{account, region};
+
+    const ACCOUNT_FULL: ThrottleReason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+    const FUNCTION_FULL: ThrottleReason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+
+    fn gate(gates: &Gates, name: &str) -> Arc<FunctionGate> {
+        gates.function(&account(), &region(), name)
+    }
+
+    fn reserve(gates: &Gates, name: &str, reserved: Option<u32>) {
+        gates.reserve(&account(), &region(), name, reserved);
+    }
+
+    fn enter(gate: &Arc<FunctionGate>, times: usize) -> Vec<Slot> {
+        (0..times).map(|_| gate.enter().unwrap()).collect()
+    }
 
     #[test]
     fn exactly_the_limit_gets_in_from_many_threads_and_drops_free_the_places() {
         let gates = Gates::new(10);
-        let account = AccountId::parse("000000000000").unwrap();
-        let gate = gates.of(&account, &Region::parse("us-east-1").unwrap());
-        let other = gates.of(&account, &Region::parse("eu-west-1").unwrap());
+        let (one, two) = (gate(&gates, "one"), gate(&gates, "two"));
+        let other = gates.function(&account(), &Region::parse("eu-west-1").unwrap(), "elsewhere");
         let slots: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..50).map(|_| scope.spawn(|| gate.enter())).collect();
+            let threads: Vec<_> = (0..50).map(|n| [&one, &two][n % 2]).map(|g| scope.spawn(|| g.enter())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(slots.iter().filter(|slot| slot.is_ok()).count(), 10);
-        assert_eq!(gate.in_flight(), 10);
-        assert_eq!(other.in_flight(), 0);
+        assert_eq!(one.in_flight() + two.in_flight(), 10);
+        assert_eq!(gates.of(&account(), &region()).in_flight(), 10);
+        assert!(other.enter().is_ok());
         drop(slots);
-        assert_eq!(gate.in_flight(), 0);
-        assert!(gate.enter().is_ok());
+        assert_eq!(gates.of(&account(), &region()).in_flight(), 0);
+        assert!(one.enter().is_ok());
+    }
+
+    #[test]
+    fn a_reservation_is_a_limit_and_is_kept_free_for_its_function() {
+        let gates = Gates::new(10);
+        let (reserved, shared) = (gate(&gates, "reserved"), gate(&gates, "shared"));
+        reserve(&gates, "reserved", Some(3));
+        let others = enter(&shared, 7);
+        assert_eq!(shared.enter().unwrap_err(), ACCOUNT_FULL);
+        let own = enter(&reserved, 3);
+        assert_eq!(reserved.enter().unwrap_err(), FUNCTION_FULL);
+        drop(own);
+        assert_eq!(shared.enter().unwrap_err(), ACCOUNT_FULL, "free places of a reservation are nobody else's");
+        drop(others);
+        reserve(&gates, "reserved", Some(0));
+        assert_eq!(reserved.enter().unwrap_err(), FUNCTION_FULL, "0 stops a function");
+        assert_eq!(enter(&shared, 10).len(), 10);
+    }
+
+    #[test]
+    fn what_runs_moves_with_its_reservation() {
+        let gates = Gates::new(10);
+        let (moving, shared) = (gate(&gates, "moving"), gate(&gates, "shared"));
+        let mut running = enter(&moving, 4);
+        reserve(&gates, "moving", Some(2));
+        assert_eq!(moving.enter().unwrap_err(), FUNCTION_FULL);
+        let others = enter(&shared, 8);
+        assert_eq!(shared.enter().unwrap_err(), ACCOUNT_FULL);
+        running.truncate(1);
+        running.push(moving.enter().unwrap());
+        assert_eq!(moving.enter().unwrap_err(), FUNCTION_FULL);
+        reserve(&gates, "moving", None);
+        assert_eq!(moving.enter().unwrap_err(), ACCOUNT_FULL, "eight and two make ten");
+        drop((running, others));
+        assert_eq!((gates.of(&account(), &region()).in_flight(), moving.in_flight()), (0, 0));
+        assert_eq!(enter(&moving, 10).len(), 10);
+    }
+
+    #[test]
+    fn no_place_is_lost_or_made_while_reservations_change_under_load() {
+        let gates = Gates::new(20);
+        let names = ["a", "b", "c"];
+        std::thread::scope(|scope| {
+            for name in names {
+                for _ in 0..2 {
+                    let gate = gate(&gates, name);
+                    scope.spawn(move || {
+                        for _ in 0..20_000 {
+                            let slots: Vec<_> = (0..3).map(|_| gate.enter()).collect();
+                            drop(slots);
+                        }
+                    });
+                }
+            }
+            for round in 0..2_000_u32 {
+                let name = names[round as usize % 3];
+                reserve(&gates, name, [None, Some(0), Some(5), Some(1)][round as usize % 4]);
+            }
+            names.iter().for_each(|name| reserve(&gates, name, None));
+        });
+        assert_eq!(gates.of(&account(), &region()).in_flight.load(Ordering::SeqCst), 0);
+        assert_eq!(gates.of(&account(), &region()).reserved.load(Ordering::SeqCst), 0);
+        let all = enter(&gate(&gates, "a"), 20);
+        assert_eq!(gate(&gates, "b").enter().unwrap_err(), ACCOUNT_FULL);
+        drop(all);
+    }
+
+    #[test]
+    fn a_function_is_forgotten_once_nothing_of_it_is_left() {
+        let gates = Gates::new(10);
+        let held = gate(&gates, "a").enter().unwrap();
+        gates.forget("a");
+        assert_eq!(gate(&gates, "a").in_flight(), 1, "it still runs");
+        drop(held);
+        reserve(&gates, "a", Some(1));
+        gates.forget("a");
+        assert!(gates.functions.get("a").is_some(), "it has a reservation");
+        reserve(&gates, "a", None);
+        gates.forget("a");
+        assert!(gates.functions.get("a").is_none());
     }
 }

@@ -42,7 +42,7 @@ mod turn;
 pub use admission::{MemorySource, available_memory};
 pub use endpoint::{EndpointOwner, EndpointServer, NoEndpoint};
 pub use engine::{Engine, Ports, Settings, Snapshot};
-pub use gate::{AccountGate, Gates, Slot};
+pub use gate::{AccountGate, FunctionGate, Gates, Slot};
 pub use launcher::{Control, LaunchError, LaunchOrder, Launched, Launcher, PipeReader};
 pub use limits::*;
 pub use machine::{AttemptOutcome, Attempts, DiscardReason, RetryPolicy, Settlement, settle};

@@ -1,4 +1,4 @@
-//! A function's environments: who is idle, who is about to be, and who waits for one.
+//! The environments of one version of a function: who is idle, who is about to be, and who waits for one.
 //!
 //! The most recently used environment is taken first, so that the others grow old and go. A request that
 //! finds none idle, but one whose last request has been answered and whose log lines are being written,
@@ -6,11 +6,11 @@
 #![expect(clippy::vec_box, reason = "environments are large and move between the pool and tasks on every request")]
 
 use crate::environment::Environment;
-use crate::gate::AccountGate;
+use crate::gate::FunctionGate;
 use crate::limits::{FREEZE_AFTER, MEMORY_GUESS_BYTES, RETURNING_WAITERS_MAX};
 use crate::statistics::Counters;
-use gust_kit::ports::{Credentials, FunctionSpec};
-use std::collections::VecDeque;
+use gust_kit::ports::{Credentials, FunctionSpec, InvokeRequest};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,11 +27,12 @@ pub enum FreezePolicy {
     Immediate,
 }
 
-/// A function's environments and counters. One lock a function, held for moments.
+/// A version's environments and counters. One lock a version, held for moments.
 pub(crate) struct FunctionPool {
     pub(crate) arn: String,
-    pub(crate) gate: Arc<AccountGate>,
-    /// Requests of this function that run now. The place for its reserved concurrency.
+    /// Shared by all versions of the function.
+    pub(crate) gate: Arc<FunctionGate>,
+    /// Requests of this version that run now.
     pub(crate) in_flight: AtomicUsize,
     /// The last credentials of its role, and whose they are.
     pub(crate) credentials: tokio::sync::Mutex<Option<(String, Credentials)>>,
@@ -47,15 +48,56 @@ pub(crate) struct FunctionPool {
 struct State {
     /// The last is the most recently used.
     idle: Vec<Box<Environment>>,
-    /// Environments that will be idle in a moment.
-    returning: usize,
-    waiters: VecDeque<oneshot::Sender<Box<Environment>>>,
-    /// Those who wait for their turn to start one, with the revision that they want.
-    start_waiters: VecDeque<(String, oneshot::Sender<Box<Environment>>)>,
+    /// Who will be idle in a moment and who waits for that, by tenant.
+    coming: HashMap<Option<String>, Coming>,
+    /// Those who wait for their turn to start one, with what they want.
+    start_waiters: VecDeque<(Wanted, oneshot::Sender<Box<Environment>>)>,
     /// Counts the function's changes; environments of an older count must have `keep`'s revision.
     generation: u64,
     keep: Option<String>,
     keeper_until: Option<Instant>,
+}
+
+/// The environments of one tenant, or of a function without tenants, that will be idle in a moment.
+#[derive(Default)]
+struct Coming {
+    returning: usize,
+    waiters: VecDeque<oneshot::Sender<Box<Environment>>>,
+}
+
+impl State {
+    /// One environment less is about to be idle; as many may wait as are still about to.
+    fn arrived(&mut self, tenant_id: &Option<String>) {
+        let Some(coming) = self.coming.get_mut(tenant_id) else { return };
+        coming.returning = coming.returning.saturating_sub(1);
+    }
+
+    fn next_waiter(&mut self, tenant_id: &Option<String>) -> Option<oneshot::Sender<Box<Environment>>> {
+        self.coming.get_mut(tenant_id)?.waiters.pop_front()
+    }
+
+    /// Those who wait in vain look again, and nothing is kept for a tenant of whom nothing comes.
+    fn dismiss(&mut self, tenant_id: &Option<String>) {
+        let Some(coming) = self.coming.get_mut(tenant_id) else { return };
+        while coming.waiters.len() > coming.returning {
+            coming.waiters.pop_front();
+        }
+        if coming.returning == 0 && tenant_id.is_some() {
+            self.coming.remove(tenant_id);
+        }
+    }
+}
+
+/// Which environments may serve a request: those of its revision, and of its tenant alone.
+struct Wanted {
+    revision_id: String,
+    tenant_id: Option<String>,
+}
+
+impl Wanted {
+    fn is(&self, environment: &Environment) -> bool {
+        environment.spec.revision_id == self.revision_id && environment.tenant_id == self.tenant_id
+    }
 }
 
 /// What a request gets.
@@ -70,7 +112,7 @@ pub(crate) enum Taken {
 /// What `gust ls` shows of a function's environments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionSnapshot {
-    /// The function's ARN.
+    /// The function's ARN, with the version if that is not `$LATEST`.
     pub arn: String,
     /// Requests that run now.
     pub in_flight: usize,
@@ -81,7 +123,7 @@ pub struct FunctionSnapshot {
 }
 
 impl FunctionPool {
-    pub(crate) fn new(arn: String, gate: Arc<AccountGate>, idle_timeout: Duration) -> FunctionPool {
+    pub(crate) fn new(arn: String, gate: Arc<FunctionGate>, idle_timeout: Duration) -> FunctionPool {
         FunctionPool {
             arn,
             gate,
@@ -93,8 +135,7 @@ impl FunctionPool {
             idle_timeout,
             state: Mutex::new(State {
                 idle: Vec::new(),
-                returning: 0,
-                waiters: VecDeque::new(),
+                coming: HashMap::new(),
                 start_waiters: VecDeque::new(),
                 generation: 0,
                 keep: None,
@@ -108,29 +149,31 @@ impl FunctionPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an environment of `spec`'s revision.
-    pub(crate) fn take(&self, spec: &FunctionSpec, may_wait: bool) -> Taken {
+    /// Takes an environment that may serve `request`.
+    pub(crate) fn take(&self, request: &InvokeRequest, may_wait: bool) -> Taken {
         let mut state = self.lock();
-        let found = state.idle.iter().rposition(|environment| environment.spec.revision_id == spec.revision_id);
+        let found = state.idle.iter().rposition(|environment| environment.may_serve(request));
         if let Some(at) = found {
             return Taken::Idle(state.idle.remove(at));
         }
-        state.waiters.retain(|waiter| !waiter.is_closed());
-        if may_wait && state.returning > state.waiters.len() && state.waiters.len() < RETURNING_WAITERS_MAX {
+        let Some(coming) = state.coming.get_mut(&request.tenant_id) else { return Taken::Start };
+        coming.waiters.retain(|waiter| !waiter.is_closed());
+        if may_wait && coming.returning > coming.waiters.len() && coming.waiters.len() < RETURNING_WAITERS_MAX {
             let (sender, receiver) = oneshot::channel();
-            state.waiters.push_back(sender);
+            coming.waiters.push_back(sender);
             return Taken::Wait(receiver);
         }
         Taken::Start
     }
 
-    /// Waits for an environment of `spec`'s revision to become free, behind those who wait for one that is being given
-    /// back. As many wait as requests are let in.
-    pub(crate) fn wait_for_free(&self, spec: &FunctionSpec) -> oneshot::Receiver<Box<Environment>> {
+    /// Waits for an environment that may serve `request` to become free, behind those who wait for one that is being
+    /// given back. As many wait as requests are let in.
+    pub(crate) fn wait_for_free(&self, request: &InvokeRequest) -> oneshot::Receiver<Box<Environment>> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
         state.start_waiters.retain(|(_, waiter)| !waiter.is_closed());
-        state.start_waiters.push_back((spec.revision_id.clone(), sender));
+        let revision_id = request.function.revision_id.clone();
+        state.start_waiters.push_back((Wanted { revision_id, tenant_id: request.tenant_id.clone() }, sender));
         receiver
     }
 
@@ -140,27 +183,23 @@ impl FunctionPool {
     }
 
     /// Announces that an environment will be given back, or not, in a moment.
-    pub(crate) fn announce(&self) {
-        self.lock().returning += 1;
+    pub(crate) fn announce(&self, environment: &Environment) {
+        self.lock().coming.entry(environment.tenant_id.clone()).or_default().returning += 1;
     }
 
     /// The announced environment is not given back: whoever waits for it looks again.
-    pub(crate) fn withdraw(&self) {
+    pub(crate) fn withdraw(&self, environment: &Environment) {
         let mut state = self.lock();
-        state.returning = state.returning.saturating_sub(1);
-        while state.waiters.len() > state.returning {
-            state.waiters.pop_front();
-        }
+        state.arrived(&environment.tenant_id);
+        state.dismiss(&environment.tenant_id);
     }
 
     /// Gives back an announced environment. It goes if its function was changed meanwhile.
     pub(crate) fn give_back(self: &Arc<FunctionPool>, mut environment: Box<Environment>) {
         let mut state = self.lock();
-        state.returning = state.returning.saturating_sub(1);
+        state.arrived(&environment.tenant_id);
         if is_outdated(&state, &environment) {
-            while state.waiters.len() > state.returning {
-                state.waiters.pop_front();
-            }
+            state.dismiss(&environment.tenant_id);
             drop(state);
             drop(environment);
             return;
@@ -168,15 +207,16 @@ impl FunctionPool {
         if !environment.is_frozen {
             environment.idle_since = Instant::now();
         }
-        while let Some(waiter) = state.waiters.pop_front() {
+        while let Some(waiter) = state.next_waiter(&environment.tenant_id) {
             match waiter.send(environment) {
                 Ok(()) => return,
                 Err(unsent) => environment = unsent,
             }
         }
+        state.dismiss(&environment.tenant_id);
         let wants =
-            |state: &State, revision: &str| state.start_waiters.iter().position(|(wanted, _)| wanted == revision);
-        while let Some(at) = wants(&state, &environment.spec.revision_id) {
+            |state: &State, free: &Environment| state.start_waiters.iter().position(|(wanted, _)| wanted.is(free));
+        while let Some(at) = wants(&state, &environment) {
             let Some((_, waiter)) = state.start_waiters.remove(at) else { break };
             match waiter.send(environment) {
                 Ok(()) => return,
@@ -242,7 +282,8 @@ impl FunctionPool {
     /// Whether nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.lock();
-        state.idle.is_empty() && state.returning == 0 && self.in_flight.load(Ordering::Acquire) == 0
+        let is_coming = state.coming.values().any(|coming| coming.returning > 0);
+        state.idle.is_empty() && !is_coming && self.in_flight.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn snapshot(&self) -> FunctionSnapshot {
@@ -288,7 +329,9 @@ impl FunctionPool {
         state.idle = idle;
         let (removed, to_freeze): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|environment| environment.idle_since + self.idle_timeout <= now);
-        state.returning += to_freeze.len();
+        for environment in &to_freeze {
+            state.coming.entry(environment.tenant_id.clone()).or_default().returning += 1;
+        }
         (to_freeze, removed)
     }
 }
@@ -317,7 +360,7 @@ async fn keep(pool: Arc<FunctionPool>) {
                 pool.give_back(environment);
             } else {
                 // One that cannot be frozen is ended rather than looked at for ever.
-                pool.withdraw();
+                pool.withdraw(&environment);
                 drop(environment);
             }
         }

@@ -284,7 +284,7 @@ impl RunEvent for EngineRunner {
 impl EngineRunner {
     /// Invokes; waits a moment for a place in the gate, because putting the event back costs a sync.
     async fn invoke(&self, event: &AsyncEvent, function: &Arc<FunctionSpec>) -> AttemptOutcome {
-        let gate = self.engine.inner().gate(&function.account, &function.region);
+        let gate = self.engine.inner().gates.function(&function.account, &function.region, &function.arn);
         let until = Instant::now() + THROTTLE_WAIT;
         loop {
             let request = InvokeRequest {
@@ -294,15 +294,21 @@ impl EngineRunner {
                 payload: event.payload.clone(),
                 client_context: event.client_context.clone(),
                 trace_header: event.trace_header.clone(),
+                tenant_id: event.tenant_id.clone(),
                 tail: LogTail::Omitted,
             };
             match self.engine.invoke(request).await {
                 Ok(outcome) if outcome.failure.is_none() => return AttemptOutcome::Success,
                 Ok(_) => return AttemptOutcome::FunctionError,
                 Err(InvokeError::ShuttingDown) => return AttemptOutcome::Interrupted,
-                Err(InvokeError::Throttled(ThrottleReason::ConcurrentInvocationLimitExceeded))
-                    if timeout_at(until, gate.freed()).await.is_ok() => {}
-                Err(InvokeError::Throttled(_)) => return AttemptOutcome::Postponed,
+                Err(InvokeError::Throttled(ThrottleReason::CallerRateLimitExceeded)) => {
+                    return AttemptOutcome::Postponed;
+                }
+                Err(InvokeError::Throttled(reason)) => {
+                    if timeout_at(until, gate.freed(reason)).await.is_err() {
+                        return AttemptOutcome::Postponed;
+                    }
+                }
                 Err(error @ (InvokeError::RuntimeUnavailable(_) | InvokeError::Sandbox(_))) => {
                     tracing::warn!(request_id = event.request_id, %error, "an asynchronous event has to wait");
                     return AttemptOutcome::Postponed;

@@ -51,6 +51,14 @@ impl<V> Shards<V> {
         }
     }
 
+    /// Removes the value under `key` if nobody else holds it and `test` holds for it.
+    pub(crate) fn remove_unused(&self, key: &str, test: impl FnOnce(&V) -> bool) {
+        let mut shard = self.shard(key);
+        if shard.get(key).is_some_and(|value| Arc::strong_count(value) == 1 && test(value)) {
+            shard.remove(key);
+        }
+    }
+
     /// All values.
     pub(crate) fn all(&self) -> Vec<Arc<V>> {
         let lock = |shard: &Shard<V>| {

@@ -1,8 +1,9 @@
 //! A seeded simulation of gate, queue and machine: events are accepted, loaded, run and settled in a random
-//! order, and the node crashes between any two commits. Whatever the order: every accepted event ends, its
-//! end is written once, no more run at a time than the gate lets in, and nothing is left behind.
+//! order, reservations of concurrency come and go, and the node crashes between any two commits. Whatever the
+//! order: every accepted event ends, its end is written once, no more run at a time than account and function
+//! may, and nothing is left behind.
 
-use crate::gate::{Gates, Slot};
+use crate::gate::{FunctionGate, Gates, Slot};
 use crate::limits::QUEUE_SHARDS;
 use crate::machine::{AttemptOutcome, RetryPolicy, Settlement, settle};
 use crate::queue::{Cursor, Loaded, Shard, enqueue};
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 const LIMIT: usize = 3;
+const FUNCTIONS: usize = 3;
 const EVENTS: usize = 40;
 
 /// What a crash takes away.
@@ -31,6 +33,10 @@ struct World {
     attempts: HashMap<String, u32>,
     ends: HashMap<String, u32>,
     crashes: u32,
+    /// What is reserved for each function; outlives a crash, as in the store.
+    reserved: [Option<u32>; FUNCTIONS],
+    /// Requests that a reservation kept out.
+    kept_out: u32,
 }
 
 impl World {
@@ -47,12 +53,16 @@ impl World {
             let shard = Shard::acquire(&self.store, &clock, "node", number).await.unwrap();
             shards.push((shard, Cursor::default()));
         }
-        Node { shards, gates: Gates::new(LIMIT), waiting: Vec::new(), running: Vec::new() }
+        let gates = Gates::new(LIMIT);
+        for (function, reserved) in self.reserved.iter().enumerate() {
+            gates.reserve(&account(), &region(), &format!("f{function}"), *reserved);
+        }
+        Node { shards, gates, waiting: Vec::new(), running: Vec::new() }
     }
 
     async fn accept(&mut self) {
         if self.accepted < EVENTS {
-            let mut event = event(&format!("f{}", self.pick(3)), &self.accepted.to_string());
+            let mut event = event(&format!("f{}", self.pick(FUNCTIONS)), &self.accepted.to_string());
             event.accepted_at_ms = self.clock.now_ms();
             self.store.transact(move |tx| enqueue(tx, &event)).await.unwrap();
             self.accepted += 1;
@@ -72,15 +82,48 @@ impl World {
             return;
         }
         let (number, loaded) = node.waiting.swap_remove(self.pick(node.waiting.len()));
-        let gate = node.gates.of(&account(), &region());
+        let gate = gate(&node.gates, &loaded.event.function);
+        let own_before = gate.in_flight();
         match gate.enter() {
             Ok(slot) => {
+                assert!(self.may_enter(node, &loaded.event.function, own_before), "more run than may");
                 *self.attempts.entry(loaded.event.request_id.clone()).or_default() += 1;
                 node.running.push((number, loaded, slot));
             }
-            Err(_) => self.write(node, number, &loaded, AttemptOutcome::Postponed).await,
+            Err(_) => {
+                assert!(!self.may_enter(node, &loaded.event.function, own_before), "a place was withheld");
+                self.kept_out += u32::from(self.reserved_for(&loaded.event.function).is_some());
+                self.write(node, number, &loaded, AttemptOutcome::Postponed).await;
+            }
         }
-        assert!(gate.in_flight() <= LIMIT && gate.in_flight() == node.running.len());
+        let in_flight: usize = (0..FUNCTIONS).map(|number| gate_of(&node.gates, number).in_flight()).sum();
+        assert_eq!(in_flight, node.running.len());
+    }
+
+    fn reserved_for(&self, function: &str) -> Option<u32> {
+        self.reserved[function[1..].parse::<usize>().unwrap()]
+    }
+
+    /// Whether one more of the function may run, told from what runs and not from the gate's own counts.
+    fn may_enter(&self, node: &Node, function: &str, own: usize) -> bool {
+        if let Some(reserved) = self.reserved_for(function) {
+            return own < reserved as usize;
+        }
+        let shared = node.running.iter().filter(|(_, loaded, _)| self.reserved_for(&loaded.event.function).is_none());
+        let reserved = self.reserved.iter().flatten().sum::<u32>() as usize;
+        shared.count() < LIMIT - reserved
+    }
+
+    /// Another reservation for one function; at least one place stays for the others.
+    fn reserve(&mut self, node: &Node) {
+        let number = self.pick(FUNCTIONS);
+        self.reserved[number] = None;
+        let left = LIMIT - 1 - self.reserved.iter().flatten().sum::<u32>() as usize;
+        self.reserved[number] = match self.pick(3) {
+            0 => None,
+            _ => Some(u32::try_from(self.pick(left + 1)).unwrap()),
+        };
+        node.gates.reserve(&account(), &region(), &format!("f{number}"), self.reserved[number]);
     }
 
     async fn finish(&mut self, node: &mut Node) {
@@ -118,6 +161,14 @@ impl World {
     }
 }
 
+fn gate(gates: &Gates, function: &str) -> Arc<FunctionGate> {
+    gates.function(&account(), &region(), function)
+}
+
+fn gate_of(gates: &Gates, number: usize) -> Arc<FunctionGate> {
+    gate(gates, &format!("f{number}"))
+}
+
 async fn simulate(seed: u64) -> World {
     let mut world = World {
         store: Store::memory(),
@@ -127,15 +178,18 @@ async fn simulate(seed: u64) -> World {
         attempts: HashMap::new(),
         ends: HashMap::new(),
         crashes: 0,
+        reserved: [None; FUNCTIONS],
+        kept_out: 0,
     };
     let mut node = world.boot().await;
     for _ in 0..20_000 {
-        match world.pick(40) {
+        match world.pick(42) {
             0..=4 => world.accept().await,
             5..=14 => world.load(&mut node).await,
             15..=24 => world.begin(&mut node).await,
             25..=34 => world.finish(&mut node).await,
             35..=38 => world.clock.advance_ms(i64::try_from(world.pick(90_000)).unwrap()),
+            39..=40 => world.reserve(&node),
             _ if world.crashes < 20 => node = world.crash(node).await,
             _ => {}
         }
@@ -155,15 +209,17 @@ async fn simulate(seed: u64) -> World {
 
 #[tokio::test]
 async fn every_accepted_event_ends_exactly_once_whenever_the_node_crashes() {
-    let (mut crashes, mut repeated) = (0, 0);
+    let (mut crashes, mut repeated, mut kept_out) = (0, 0, 0);
     for seed in 0..12 {
         let world = simulate(seed).await;
         assert_eq!(world.accepted, EVENTS, "seed {seed}");
         assert_eq!(world.ends.len(), EVENTS, "seed {seed}: some event never ended");
         assert!(world.ends.values().all(|ends| *ends == 1), "seed {seed}: {:?}", world.ends);
         crashes += world.crashes;
+        kept_out += world.kept_out;
         repeated += world.attempts.values().filter(|attempts| **attempts > 3).count();
     }
     // The simulation must reach what it is for.
     assert!(crashes > 50 && repeated > 0, "{crashes} crashes, {repeated} events run again because of one");
+    assert!(kept_out > 50, "{kept_out} requests kept out by a reservation");
 }

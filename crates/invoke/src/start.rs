@@ -18,7 +18,9 @@ use crate::recorder::Recorder;
 use crate::sdk::SdkState;
 use crate::turn::Turn;
 use crate::{env, trace};
-use gust_kit::ports::{Credentials, FunctionSpec, InvokeError, LogDestination, RoleSession, ThrottleReason};
+use gust_kit::ports::{
+    Credentials, FunctionSpec, InvokeError, InvokeRequest, LogDestination, RoleSession, ThrottleReason,
+};
 use gust_types::{Clock, SystemClock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ struct Plan<'a> {
     engine: &'a Arc<Inner>,
     function: &'a Arc<FunctionPool>,
     spec: &'a Arc<FunctionSpec>,
+    tenant_id: Option<&'a str>,
     variables: Vec<(String, String)>,
     sdk_dir: Option<PathBuf>,
     expires_at_ms: Option<i64>,
@@ -55,13 +58,14 @@ enum TryError {
     Function { environment: Box<Environment>, ending: Ending, init_us: u64 },
 }
 
-/// Starts an environment of `spec`, in its turn.
+/// Starts an environment for `request`, in its turn.
 pub(crate) async fn start(
     engine: &Arc<Inner>,
     function: &Arc<FunctionPool>,
-    spec: &Arc<FunctionSpec>,
+    request: &InvokeRequest,
     _turn: Turn,
 ) -> Result<Started, InvokeError> {
+    let spec = &request.function;
     // First of all: whatever is changed from now on makes this environment outdated.
     let generation = function.generation();
     let credentials = credentials(engine, function, spec).await?;
@@ -82,6 +86,7 @@ pub(crate) async fn start(
         engine,
         function,
         spec,
+        tenant_id: request.tenant_id.as_deref(),
         variables: env::variables(spec, &stream, &credentials),
         sdk_dir,
         expires_at_ms: credentials.expires_at_ms,
@@ -138,6 +143,7 @@ impl Plan<'_> {
         let birth = |endpoint| Birth {
             id: id.clone(),
             spec: (*spec).clone(),
+            tenant_id: self.tenant_id.map(str::to_owned),
             recorder,
             endpoint,
             expires_at_ms: self.expires_at_ms,

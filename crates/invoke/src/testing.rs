@@ -16,7 +16,7 @@ use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
 use gust_sandbox::Exit;
 use gust_store::Store;
 use gust_types::{AccountId, AwsError, Region, RequestId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -58,6 +58,7 @@ pub(crate) fn spec(name: &str) -> FunctionSpec {
             group: format!("/aws/lambda/{name}"),
         },
         tracing_mode: "PassThrough".to_owned(),
+        is_tenant_isolated: false,
     }
 }
 
@@ -74,6 +75,7 @@ pub(crate) fn request(spec: &Arc<FunctionSpec>, id: &str) -> InvokeRequest {
         payload: format!("\"{id}\"").into(),
         client_context: None,
         trace_header: None,
+        tenant_id: None,
         tail: LogTail::Omitted,
     }
 }
@@ -88,6 +90,7 @@ pub(crate) fn event(function: &str, id: &str) -> AsyncEvent {
         invoked_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
         client_context: None,
         trace_header: None,
+        tenant_id: None,
         accepted_at_ms: 0,
         payload: Bytes::from_static(b"{}"),
     }
@@ -167,6 +170,8 @@ pub(crate) struct FakeLauncher {
     pub(crate) release: Arc<Semaphore>,
     /// Requests that reached a handler.
     pub(crate) entered: Arc<Semaphore>,
+    /// The tenants that each environment served (on the channel).
+    pub(crate) tenants: Arc<Mutex<BTreeMap<usize, BTreeSet<String>>>>,
 }
 
 impl FakeLauncher {
@@ -178,6 +183,7 @@ impl FakeLauncher {
             frozen: Arc::default(),
             release: Arc::new(Semaphore::new(0)),
             entered: Arc::new(Semaphore::new(0)),
+            tenants: Arc::default(),
         }
     }
 }
@@ -277,13 +283,16 @@ impl FakeConnection {
         }
     }
 
+    /// The request's id on HTTP, its tenant on the channel; and its payload.
     async fn next(&mut self) -> (String, Vec<u8>) {
         match self {
             FakeConnection::Channel(stream) => {
                 let mut frame = vec![0; stream.read_u32_le().await.unwrap() as usize];
                 stream.read_exact(&mut frame).await.unwrap();
                 let head = u32::from_le_bytes(frame[1..5].try_into().unwrap()) as usize;
-                (String::new(), frame.split_off(5 + head))
+                let payload = frame.split_off(5 + head);
+                let header: serde_json::Value = serde_json::from_slice(&frame[5..]).unwrap();
+                (header["tenant_id"].as_str().unwrap_or_default().to_owned(), payload)
             }
             FakeConnection::Http(stream) => {
                 let get = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -370,8 +379,9 @@ impl Launcher for FakeLauncher {
         let (exit, _) = watch::channel(None);
         let (release, entered) = (self.release.clone(), self.entered.clone());
         let (handler, exited) = (order.spec.handler.clone(), exit.clone());
+        let tenants = self.tenants.clone();
         let task = tokio::spawn(async move {
-            let code = runtime(&handler, launch, theirs, stdout, release, entered).await;
+            let code = runtime(&handler, launch, theirs, stdout, release, entered, tenants).await;
             exited.send_modify(|exit| *exit = Some(Exit { code: Some(code), signal: None, oom_killed: false }));
         });
         let control =
@@ -396,6 +406,7 @@ async fn runtime(
     mut stdout: DuplexStream,
     release: Arc<Semaphore>,
     entered: Arc<Semaphore>,
+    tenants: Arc<Mutex<BTreeMap<usize, BTreeSet<String>>>>,
 ) -> i32 {
     match handler {
         "init_fail" => {
@@ -412,6 +423,7 @@ async fn runtime(
     loop {
         let (id, payload) = connection.next().await;
         entered.add_permits(1);
+        tenants.lock().unwrap().entry(launch).or_default().insert(id.clone());
         match handler {
             "print" => stdout.write_all(b"hello\nworld\n").await.unwrap(),
             "wait" => release.acquire().await.unwrap().forget(),

@@ -193,7 +193,7 @@ async fn a_change_replaces_environments_and_lets_requests_finish(is_http: bool) 
     let mut new = spec("f");
     new.revision_id = "2".to_owned();
     let new = Arc::new(new);
-    bench.engine.retire(&new.account, &new.region, "f", Some("2"));
+    bench.engine.retire(&new.account, &new.region, "f", "$LATEST", Some("2"));
     let outcome = bench.engine.invoke(request(&new, "new")).await.unwrap();
     assert_eq!(outcome.payload, "\"new\"");
     assert_eq!(bench.launcher.alive.load(Ordering::SeqCst), 2);
@@ -203,7 +203,7 @@ async fn a_change_replaces_environments_and_lets_requests_finish(is_http: bool) 
     bench.engine.invoke(request(&new, "again")).await.unwrap();
     assert_eq!(bench.launcher.launches.load(Ordering::SeqCst), 2);
     bench.until("it is idle", |bench| bench.engine.snapshot().functions[0].idle == 1).await;
-    bench.engine.retire(&new.account, &new.region, "f", None);
+    bench.engine.retire(&new.account, &new.region, "f", "$LATEST", None);
     bench.until("it is gone", |bench| bench.launcher.alive.load(Ordering::SeqCst) == 0).await;
     assert!(bench.engine.snapshot().functions.is_empty());
 }
@@ -371,4 +371,69 @@ async fn a_start_that_takes_long_lets_the_next_begin() {
     assert_eq!(bench.engine.invoke(request(&handler("echo"), "next")).await.unwrap().payload, "\"next\"");
     assert!(!hanging.is_finished(), "the long start goes on");
     hanging.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_have_their_own_environments_and_share_a_reservation() {
+    let bench = Bench::new(false, Settings { account_concurrency: 10, ..Settings::default() });
+    let version = |number: &str| {
+        let mut spec = (*handler("wait")).clone();
+        (spec.version, spec.revision_id) = (number.to_owned(), format!("revision-{number}"));
+        Arc::new(spec)
+    };
+    let (latest, first) = (version("$LATEST"), version("1"));
+    bench.engine.reserve(&latest.account, &latest.region, "f", Some(2));
+    let run = |spec: &Arc<FunctionSpec>| {
+        let (engine, request) = (bench.engine.clone(), request(spec, "r"));
+        tokio::spawn(async move { engine.invoke(request).await })
+    };
+    let running = [run(&latest), run(&first)];
+    bench.until("both run", |bench| bench.launcher.entered.available_permits() == 2).await;
+    for spec in [&latest, &first] {
+        let error = bench.engine.invoke(request(spec, "too many")).await.unwrap_err();
+        let expected = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+        assert!(matches!(error, InvokeError::Throttled(reason) if reason == expected), "{error}");
+    }
+    bench.launcher.release.add_permits(2);
+    let versions: Vec<String> =
+        join_all(running).await.into_iter().map(|outcome| outcome.unwrap().unwrap().executed_version).collect();
+    assert_eq!(versions, ["$LATEST", "1"]);
+    bench.until("both are idle", |bench| bench.engine.snapshot().functions.iter().all(|f| f.idle == 1)).await;
+    let arns: Vec<String> = bench.engine.snapshot().functions.into_iter().map(|function| function.arn).collect();
+    assert_eq!(arns, [latest.arn.clone(), format!("{}:1", latest.arn)]);
+
+    // A change of $LATEST leaves version 1 alone, and version 1 can go alone.
+    bench.engine.retire(&latest.account, &latest.region, "f", "$LATEST", Some("another"));
+    bench.until("one is gone", |bench| bench.launcher.alive.load(Ordering::SeqCst) == 1).await;
+    bench.engine.reserve(&latest.account, &latest.region, "f", Some(1));
+    bench.launcher.release.add_permits(1);
+    assert_eq!(bench.engine.invoke(request(&first, "again")).await.unwrap().executed_version, "1");
+    assert_eq!(bench.launcher.launches.load(Ordering::SeqCst), 2, "a changed reservation replaces no environment");
+    bench.until("it is idle", |bench| bench.engine.snapshot().functions[1].idle == 1).await;
+    bench.engine.retire(&latest.account, &latest.region, "f", "1", None);
+    bench.until("all are gone", |bench| bench.launcher.alive.load(Ordering::SeqCst) == 0).await;
+    assert_eq!(bench.engine.snapshot().functions.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_serves_one_tenant_only() {
+    let bench = Bench::new(false, Settings { starts_max: 1, ..Settings::default() });
+    let spec = handler("echo");
+    let of = |tenant: &str, id: &str| {
+        let mut request = request(&spec, id);
+        request.tenant_id = Some(tenant.to_owned());
+        request
+    };
+    for tenant in ["blue", "green", "blue", "green", "blue"] {
+        bench.engine.invoke(of(tenant, "r")).await.unwrap();
+    }
+    assert_eq!(bench.launcher.launches.load(Ordering::SeqCst), 2, "each waits for its own that is just coming back");
+    // Many at a time, while starts have to wait for their turn and take what becomes free.
+    let tenants = ["blue", "green", "red"];
+    let all = (0..60).map(|number| bench.engine.invoke(of(tenants[number % 3], &number.to_string())));
+    let outcomes = join_all(all).await;
+    assert!(outcomes.iter().enumerate().all(|(number, it)| it.as_ref().unwrap().payload == format!("\"{number}\"")));
+    let served = bench.launcher.tenants.lock().unwrap().clone();
+    assert!(served.values().all(|tenants| tenants.len() == 1), "{served:?}");
+    assert_eq!(served.values().flatten().collect::<std::collections::BTreeSet<_>>().len(), 3);
 }

@@ -5,7 +5,7 @@
 use crate::environment::Environment;
 use crate::limits::{START_TURN_HELD_MAX, START_TURN_WAIT, STARTS_PER_CORE_MAX};
 use crate::pool::FunctionPool;
-use gust_kit::ports::{FunctionSpec, InvokeError, ThrottleReason};
+use gust_kit::ports::{InvokeError, InvokeRequest, ThrottleReason};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -35,12 +35,12 @@ impl Turns {
         Turns(Arc::new(Semaphore::new(starts_max)))
     }
 
-    /// Waits for a turn or for a free environment of `spec`'s revision, whichever comes first.
-    pub(crate) async fn next(&self, function: &FunctionPool, spec: &FunctionSpec) -> Result<Next, InvokeError> {
+    /// Waits for a turn or for a free environment that may serve `request`, whichever comes first.
+    pub(crate) async fn next(&self, function: &FunctionPool, request: &InvokeRequest) -> Result<Next, InvokeError> {
         if let Ok(permit) = self.0.clone().try_acquire_owned() {
             return Ok(Next::Start(Turn::held(permit)));
         }
-        let mut free = function.wait_for_free(spec);
+        let mut free = function.wait_for_free(request);
         let turn = async {
             tokio::select! {
                 Ok(environment) = &mut free => Some(Next::Free(environment)),

@@ -112,6 +112,7 @@ impl World {
                 group: "/aws/lambda/f".to_owned(),
             },
             tracing_mode: "PassThrough".to_owned(),
+            is_tenant_isolated: false,
         };
         World { engine, launcher, sink, folder, spec, spawner }
     }
@@ -128,6 +129,7 @@ impl World {
             payload: event.to_string().into(),
             client_context: None,
             trace_header: None,
+            tenant_id: None,
             tail: LogTail::Wanted,
         };
         self.engine.invoke(request).await.unwrap()
@@ -316,6 +318,7 @@ async fn measure() {
         payload: "{}".into(),
         client_context: None,
         trace_header: None,
+        tenant_id: None,
         tail: LogTail::Omitted,
     };
     let mut warm = Vec::new();

@@ -236,6 +236,7 @@ fn spec_of(id: &FunctionId, record: &FunctionRecord, code: &CodeStore) -> Functi
         architecture: config.architecture.clone(),
         logging: logging_of(&config.logging),
         tracing_mode: config.tracing_mode.clone(),
+        is_tenant_isolated: false,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::code::Hold;
 use crate::error::LambdaError;
 use crate::keys;
 use crate::limits;
-use crate::model::{FunctionId, FunctionRecord, LastUpdate, Package, State, Usage};
+use crate::model::{FunctionId, FunctionRecord, LATEST, LastUpdate, Package, State, Usage};
 use crate::task::to_the_end;
 use futures_util::future::join_all;
 use gust_store::{Order, Range, StoreError, Tx};
@@ -151,7 +151,7 @@ impl Lambda {
         // A failed commit may still have happened (a full disk, a shutdown): better to forget once too often.
         self.catalog.invalidate(id);
         let (record, before) = outcome?.value;
-        self.invoker.retire(&id.account, &id.region, &id.name, Some(&record.deployment_id));
+        self.invoker.retire(&id.account, &id.region, &id.name, LATEST, Some(&record.deployment_id));
         if before.sha256 != record.package.sha256 {
             self.catalog.code().name_candidate(&before.sha256);
         }
@@ -182,7 +182,7 @@ impl Lambda {
         let outcome = self.platform.store.transact(removed).await;
         self.catalog.invalidate(id);
         let package = outcome?.value;
-        self.invoker.retire(&id.account, &id.region, &id.name, None);
+        self.invoker.retire(&id.account, &id.region, &id.name, LATEST, None);
         self.catalog.code().name_candidate(&package.sha256);
         Ok(())
     }

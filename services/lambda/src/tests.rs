@@ -87,6 +87,7 @@ pub fn create_request(name: &str) -> CreateFunctionRequest {
 /// A call of [`Invoker::retire`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retired {
+    /// Its name, with the version if that is not `$LATEST`.
     pub function: String,
     pub keep: Option<String>,
 }
@@ -101,6 +102,7 @@ fn queue() -> Key {
 pub struct NotingInvoker {
     invoked: Mutex<Vec<InvokeRequest>>,
     retired: Mutex<Vec<Retired>>,
+    reserved: Mutex<Vec<(String, Option<u32>)>>,
     next: Mutex<Option<Result<InvokeOutcome, InvokeError>>>,
 }
 
@@ -148,8 +150,16 @@ impl Invoker for NotingInvoker {
         tx.append(&queue(), serde_json::to_vec(event).unwrap().into()).map(|_| ())
     }
 
-    fn retire(&self, _: &AccountId, _: &Region, function: &str, keep: Option<&str>) {
-        self.retired.lock().unwrap().push(Retired { function: function.to_owned(), keep: keep.map(str::to_owned) });
+    fn reserve(&self, _: &AccountId, _: &Region, function: &str, reserved: Option<u32>) {
+        self.reserved.lock().unwrap().push((function.to_owned(), reserved));
+    }
+
+    fn retire(&self, _: &AccountId, _: &Region, function: &str, version: &str, keep: Option<&str>) {
+        let function = match version {
+            "$LATEST" => function.to_owned(),
+            version => format!("{function}:{version}"),
+        };
+        self.retired.lock().unwrap().push(Retired { function, keep: keep.map(str::to_owned) });
     }
 }
 

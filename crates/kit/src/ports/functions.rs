@@ -50,6 +50,9 @@ pub struct FunctionSpec {
     pub logging: Logging,
     /// `Active` or `PassThrough`.
     pub tracing_mode: String,
+    /// Whether each request has to name a tenant, whose environments serve nobody else
+    /// (TenancyConfig `PER_TENANT`).
+    pub is_tenant_isolated: bool,
 }
 
 /// A function's LoggingConfig, defaults filled in.
@@ -106,6 +109,8 @@ pub struct InvokeRequest {
     pub client_context: Option<String>,
     /// The trace header (`Root=...;Parent=...;Sampled=...`), if there is one.
     pub trace_header: Option<String>,
+    /// The tenant that it is for (`X-Amz-Tenant-Id`); there exactly if the function is isolated by tenant.
+    pub tenant_id: Option<String>,
     /// Whether the caller waits for the log tail (`LogType=Tail`).
     pub tail: LogTail,
 }
@@ -227,6 +232,9 @@ pub struct AsyncEvent {
     pub client_context: Option<String>,
     /// The trace header.
     pub trace_header: Option<String>,
+    /// The tenant that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
     /// When it was accepted, in milliseconds since the epoch.
     pub accepted_at_ms: i64,
     /// The event: JSON bytes, kept behind the record's head (see the queue's record).
@@ -247,15 +255,21 @@ pub trait Invoker: Send + Sync + 'static {
     /// the queue.
     fn enqueue(&self, tx: &mut dyn Tx, event: &AsyncEvent) -> Result<(), StoreError>;
 
-    /// A function was changed or removed: idle environments of other revisions than `keep` go, busy
-    /// ones finish what they run.
-    fn retire(&self, account: &AccountId, region: &Region, function: &str, keep_revision: Option<&str>);
+    /// A version of a function (`$LATEST` or a number) was changed or removed: its idle environments of other
+    /// revisions than `keep` go, busy ones finish what they run. Other versions are left alone.
+    fn retire(&self, account: &AccountId, region: &Region, function: &str, version: &str, keep_revision: Option<&str>);
+
+    /// From now on as many requests of the function, over all of its versions, run at a time as are reserved
+    /// for it, and all others share what is left of the account's concurrency; `None` takes the reservation
+    /// back. What runs is not touched. Whoever stores reservations tells them again after a start.
+    fn reserve(&self, account: &AccountId, region: &Region, function: &str, reserved: Option<u32>);
 }
 
 /// Finds functions. Implemented by the lambda service.
 #[async_trait]
 pub trait FunctionCatalog: Send + Sync + 'static {
-    /// The function `name` with `qualifier`. Errors are Lambda's own (ResourceNotFoundException ...).
+    /// The function `name` with `qualifier`. An alias that routes to two versions chooses anew with every call:
+    /// ask once for each attempt. Errors are Lambda's own (ResourceNotFoundException ...).
     async fn resolve(
         &self,
         account: &AccountId,

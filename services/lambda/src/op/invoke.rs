@@ -65,6 +65,7 @@ async fn run_now(
         payload,
         client_context,
         trace_header: None,
+        tenant_id: None,
         tail,
     };
     Ok(cx.service.invoker.invoke(request).await?)
@@ -102,6 +103,7 @@ pub async fn accept(
         invoked_arn: id.qualified_arn(qualifier.as_ref()),
         client_context,
         trace_header: None,
+        tenant_id: None,
         accepted_at_ms: cx.now_ms(),
         payload,
     };
