@@ -14,7 +14,7 @@ pub fn to_json(since_ms: i64, functions: &[FunctionStatistics], account: &Accoun
 fn function_json(function: &FunctionStatistics) -> Value {
     json!({
         "arn": function.arn,
-        "name": function.arn.split(':').nth(6).unwrap_or_default(),
+        "name": function.arn.splitn(7, ':').nth(6).unwrap_or_default(),
         "invocations": function.invocations,
         "errors": function.errors,
         "throttles": function.throttles,

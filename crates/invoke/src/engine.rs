@@ -20,8 +20,7 @@ use async_trait::async_trait;
 use gust_kit::Platform;
 use gust_kit::ports::{
     AsyncEvent, CredentialSource, FunctionCatalog, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest,
-    InvokeStream, Invoker,
-    LogSink,
+    InvokeStream, Invoker, LogSink,
 };
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, Arn, Region};
