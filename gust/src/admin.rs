@@ -4,8 +4,9 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::interpreters::DeferredLauncher;
+use crate::sdk::Sdks;
 use crate::world::{Storage, Surroundings, World};
-use crate::{machine, sdk, stats};
+use crate::{machine, stats};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gust_gateway::{AdminHandlers, ResetError, Serving};
@@ -27,7 +28,7 @@ pub struct Node {
     listener: TcpListener,
     launcher: Arc<DeferredLauncher>,
     capabilities: Capabilities,
-    sdk: OnceLock<sdk::Watch>,
+    sdks: OnceLock<Sdks>,
     surroundings: OnceLock<Surroundings>,
     current: RwLock<Option<Arc<World>>>,
     serving: Mutex<Option<Serving>>,
@@ -51,7 +52,7 @@ impl Node {
             listener,
             launcher,
             capabilities,
-            sdk: OnceLock::new(),
+            sdks: OnceLock::new(),
             surroundings: OnceLock::new(),
             current: RwLock::new(None),
             serving: Mutex::new(None),
@@ -60,17 +61,17 @@ impl Node {
         })
     }
 
-    /// Opens the first world on `storage` and serves it. `sdk` is where the SDK's state can be read.
-    pub async fn start(self: &Arc<Node>, storage: Storage, sdk: sdk::Watch) -> Result<(), Failure> {
+    /// Opens the first world on `storage` and serves it. `sdks` is where the SDKs' state can be read.
+    pub async fn start(self: &Arc<Node>, storage: Storage, sdks: Sdks) -> Result<(), Failure> {
         let surroundings = Surroundings {
             config: self.config.clone(),
             launcher: self.launcher.clone(),
-            sdk: Arc::new(crate::endpoint::PythonSdk::new(sdk.clone())),
+            sdk: Arc::new(crate::endpoint::RuntimeSdks::new(sdks.clone())),
             admin: Arc::new(Routes(Arc::downgrade(self))),
         };
         let world = Arc::new(World::open(self.folder.path(), storage, &surroundings).await?);
         // Both are set here and nowhere else.
-        let _ = (self.sdk.set(sdk), self.surroundings.set(surroundings));
+        let _ = (self.sdks.set(sdks), self.surroundings.set(surroundings));
         self.replace(world).await
     }
 
@@ -147,7 +148,7 @@ impl Node {
             "mode": format!("{:?}", self.capabilities.mode),
             "guarantees": machine::guarantees_json(&self.capabilities.guarantees),
             "services": services,
-            "sdk": {"python": self.sdk.get().map_or(Value::Null, |sdk| sdk.borrow().to_json())},
+            "sdk": self.sdks.get().map_or_else(|| json!({"python": null, "node": null}), Sdks::to_json),
             "runtimes": self.runtimes(),
             "invocations": {
                 "running": snapshot.as_ref().map_or(0, |snapshot| snapshot.in_flight),
@@ -160,7 +161,7 @@ impl Node {
         })
     }
 
-    /// What would run each Python runtime; null while the search goes on.
+    /// What would run each runtime; null while the search goes on.
     fn runtimes(&self) -> Value {
         let Some(interpreters) = self.launcher.interpreters_now() else { return Value::Null };
         let fit = |name: &str| match choose(&interpreters, name, self.config.strict_runtimes) {
@@ -168,8 +169,7 @@ impl Node {
             Choice::Nearest(_) => "nearest",
             Choice::Missing => "missing",
         };
-        let names = (9..=14).map(|minor| format!("python3.{minor}"));
-        Value::Object(names.map(|name| (name.clone(), Value::from(fit(&name)))).collect())
+        Value::Object(crate::interpreters::runtime_names().map(|name| (name.clone(), Value::from(fit(&name)))).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::cli::Auth;
 use crate::config::Config;
 use crate::machine;
 use gust_kit::ports::Credentials;
-use gust_sandbox::{Capabilities, Egress, Enforcement, Interpreter};
+use gust_sandbox::{Capabilities, Egress, Enforcement, Interpreter, Language};
 use owo_colors::OwoColorize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -50,12 +50,19 @@ pub fn root_key(key: &Credentials) {
 
 /// The interpreters that were found.
 pub fn interpreters(found: &[Interpreter]) {
-    let mut versions: Vec<_> = found.iter().map(|interpreter| interpreter.version).collect();
-    versions.sort_unstable();
-    versions.dedup();
-    let list: Vec<String> = versions.iter().map(|(major, minor, micro)| format!("{major}.{minor}.{micro}")).collect();
-    let text = if list.is_empty() { "none found: python runtimes cannot run".to_owned() } else { list.join(", ") };
-    anstream::println!("  {:<9}{text}", "python".dimmed());
+    for (language, title) in [(Language::Python, "python"), (Language::Node, "node")] {
+        let of_language = found.iter().filter(|interpreter| interpreter.language == language);
+        let mut versions: Vec<_> = of_language.map(|interpreter| interpreter.version).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        let list: Vec<String> =
+            versions.iter().map(|(major, minor, micro)| format!("{major}.{minor}.{micro}")).collect();
+        let text = match list.is_empty() {
+            true => format!("none found: {} runtimes cannot run", language.name()),
+            false => list.join(", "),
+        };
+        anstream::println!("  {:<9}{text}", title.dimmed());
+    }
 }
 
 /// The first signal came.

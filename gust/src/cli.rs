@@ -70,6 +70,9 @@ pub struct Up {
     /// Folder with the AWS SDK for Python, for machines without a network (as `pip install --target DIR boto3` makes it).
     #[arg(long, value_name = "DIR")]
     pub sdk: Option<PathBuf>,
+    /// Folder with the AWS SDK for JavaScript, for machines without a network (as `npm install --prefix DIR` makes it).
+    #[arg(long, value_name = "DIR")]
+    pub sdk_node: Option<PathBuf>,
     /// Refuse to run a function on another interpreter version than its own.
     #[arg(long)]
     pub strict_runtimes: bool,

@@ -21,8 +21,10 @@ pub struct Config {
     pub auth: Auth,
     /// Further host names that requests may be addressed to.
     pub allowed_hosts: Vec<String>,
-    /// The AWS SDK's folder, if the user has one.
+    /// The folder of the AWS SDK for Python, if the user has one.
     pub sdk: Option<PathBuf>,
+    /// The folder of the AWS SDK for JavaScript, if the user has one.
+    pub sdk_node: Option<PathBuf>,
     /// Exact interpreter versions only.
     pub strict_runtimes: bool,
     /// What functions may reach.
@@ -59,6 +61,7 @@ impl Config {
             auth: flags.auth,
             allowed_hosts: flags.allowed_hosts,
             sdk: flags.sdk,
+            sdk_node: flags.sdk_node,
             strict_runtimes: flags.strict_runtimes,
             egress: egress(flags.egress),
             freeze: match flags.freeze {

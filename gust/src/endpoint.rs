@@ -1,5 +1,6 @@
-//! gust's own endpoint inside each environment, and the SDK's folder for it.
+//! gust's own endpoint inside each environment, and the SDKs' folders for it.
 
+use crate::sdk::{Sdks, State};
 use gust_gateway::{ConnectionOrigin, Gateway, Serving};
 use gust_invoke::{EndpointOwner, EndpointServer, SdkFolders, SdkState};
 use gust_kit::{Principal, PrincipalKind};
@@ -56,36 +57,47 @@ fn principal(owner: EndpointOwner) -> Principal {
     }
 }
 
-/// The SDK for Python, as whoever starts environments asks for it.
-pub struct PythonSdk {
-    state: watch::Receiver<SdkState>,
+/// The SDKs, as whoever starts environments asks for them.
+pub struct RuntimeSdks {
+    python: watch::Receiver<SdkState>,
+    node: watch::Receiver<SdkState>,
 }
 
-impl PythonSdk {
-    /// Follows `state` as long as it changes.
-    pub fn new(mut state: crate::sdk::Watch) -> PythonSdk {
-        let (sender, receiver) = watch::channel(translated(&state.borrow()));
-        tokio::spawn(async move {
-            while state.changed().await.is_ok() {
-                sender.send_replace(translated(&state.borrow()));
-            }
-            // Whoever still waits sees the last state.
-            sender.closed().await;
-        });
-        PythonSdk { state: receiver }
+impl RuntimeSdks {
+    /// Follows `sdks` as long as they change.
+    pub fn new(sdks: Sdks) -> RuntimeSdks {
+        RuntimeSdks { python: follow(sdks.python), node: follow(sdks.node) }
     }
 }
 
-impl SdkFolders for PythonSdk {
+fn follow(mut state: watch::Receiver<State>) -> watch::Receiver<SdkState> {
+    let (sender, receiver) = watch::channel(translated(&state.borrow()));
+    tokio::spawn(async move {
+        while state.changed().await.is_ok() {
+            sender.send_replace(translated(&state.borrow()));
+        }
+        // Whoever still waits sees the last state.
+        sender.closed().await;
+    });
+    receiver
+}
+
+impl SdkFolders for RuntimeSdks {
     fn watch(&self, runtime: &str) -> Option<watch::Receiver<SdkState>> {
-        runtime.starts_with("python").then(|| self.state.clone())
+        if runtime.starts_with("python") {
+            Some(self.python.clone())
+        } else if runtime.starts_with("nodejs") {
+            Some(self.node.clone())
+        } else {
+            None
+        }
     }
 }
 
-fn translated(state: &crate::sdk::State) -> SdkState {
+fn translated(state: &State) -> SdkState {
     match state {
-        crate::sdk::State::Installing => SdkState::Provisioning,
-        crate::sdk::State::Ready(folder) => SdkState::Ready(folder.clone()),
-        crate::sdk::State::Missing(_) => SdkState::Absent,
+        State::Installing => SdkState::Provisioning,
+        State::Ready(folder) => SdkState::Ready(folder.clone()),
+        State::Missing(_) => SdkState::Absent,
     }
 }

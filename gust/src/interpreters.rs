@@ -16,6 +16,12 @@ pub struct Wishes {
     pub egress: Egress,
 }
 
+/// The managed runtimes that gust knows.
+pub fn runtime_names() -> impl Iterator<Item = String> {
+    let node = [18, 20, 22, 24].map(|major| format!("nodejs{major}.x"));
+    (9..=14).map(|minor| format!("python3.{minor}")).chain(node)
+}
+
 /// Starts environments; the first start waits for the search for interpreters to end.
 pub struct DeferredLauncher {
     spawner: Spawner,
@@ -37,7 +43,7 @@ impl DeferredLauncher {
         let look = || async {
             let search = tokio::task::spawn_blocking(discover_interpreters).await;
             let found = search.unwrap_or_else(|cause| {
-                tracing::error!(%cause, "the search for interpreters failed: python runtimes cannot run");
+                tracing::error!(%cause, "the search for interpreters failed: managed runtimes cannot run");
                 Vec::new()
             });
             Arc::from(found)

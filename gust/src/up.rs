@@ -8,15 +8,16 @@ use crate::failure::{Context, Failure};
 use crate::folder::{self, Folder};
 use crate::interpreters::{DeferredLauncher, Wishes};
 use crate::machine::{UID_COUNT, uid_base};
-use crate::sdk;
+use crate::sdk::{self, Sdk, Sdks};
 use crate::world::Storage;
-use gust_sandbox::{Spawner, SpawnerConfig};
+use gust_sandbox::{Language, Spawner, SpawnerConfig};
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 /// Exit code after a second signal: what a shell gives a program that Ctrl-C ended.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -26,12 +27,22 @@ const SPAWNER_STOP_MAX: Duration = Duration::from_secs(10);
 /// Serves until told to stop.
 pub fn run(flags: cli::Up) -> Result<(), Failure> {
     let config = Arc::new(Config::new(flags)?);
-    let offline_sdk = config.sdk.as_deref().map(sdk::offline).transpose()?;
+    let offline = |sdk: Sdk, folder: &Option<PathBuf>| folder.as_deref().map(|folder| sdk::offline(sdk, folder));
+    let offline_sdks = OfflineSdks {
+        python: offline(Sdk::Python, &config.sdk).transpose()?,
+        node: offline(Sdk::Node, &config.sdk_node).transpose()?,
+    };
     // Folder and port first: both fail for the user's reasons, and fast.
     let folder = config.open_folder()?;
     let listener = listen(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(config, folder, listener, offline_sdk))
+    runtime.block_on(serve(config, folder, listener, offline_sdks))
+}
+
+/// The folders that the user has for the SDKs.
+struct OfflineSdks {
+    python: Option<PathBuf>,
+    node: Option<PathBuf>,
 }
 
 fn listen(config: &Config) -> Result<TcpListener, Failure> {
@@ -50,7 +61,7 @@ async fn serve(
     config: Arc<Config>,
     folder: Folder,
     listener: TcpListener,
-    offline_sdk: Option<sdk::Watch>,
+    offline_sdks: OfflineSdks,
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let address = listener.local_addr().context("cannot listen")?;
@@ -63,12 +74,13 @@ async fn serve(
     let launcher = DeferredLauncher::new(spawner.clone(), spawner_config, wishes);
     let sdk_parent = if config.is_ephemeral() { folder::cache_path()? } else { folder.path().to_owned() };
     // What takes long begins when gust serves.
-    let (serves, when_served) = oneshot::channel();
-    let sdk = offline_sdk.unwrap_or_else(|| sdk::provision(&sdk_parent, launcher.clone(), when_served));
+    let (serves, when_served) = watch::channel(false);
+    let provide = |sdk, offline| sdk::provide(sdk, offline, &sdk_parent, launcher.clone(), when_served.clone());
+    let sdks =
+        Sdks { python: provide(Sdk::Python, offline_sdks.python), node: provide(Sdk::Node, offline_sdks.node) };
     let node = Node::new(config.clone(), folder, listener, launcher.clone(), capabilities.clone());
-    node.start(storage, sdk).await?;
-    // Nobody waits for it if the SDK is there already.
-    let _ = serves.send(());
+    node.start(storage, sdks).await?;
+    serves.send_replace(true);
     banner::serving(&config, address, node.folder().path(), &capabilities);
     if let Some(key) = node.world().as_ref().and_then(|world| world.new_root_key()) {
         banner::root_key(key);
@@ -101,7 +113,8 @@ async fn start_spawner(config: SpawnerConfig) -> Result<Spawner, Failure> {
 async fn prepare(launcher: Arc<DeferredLauncher>, spawner: Spawner) {
     let interpreters = launcher.prepare().await;
     banner::interpreters(&interpreters);
-    let Some(newest) = interpreters.iter().max_by_key(|interpreter| interpreter.version) else { return };
+    let pythons = interpreters.iter().filter(|interpreter| interpreter.language == Language::Python);
+    let Some(newest) = pythons.max_by_key(|interpreter| interpreter.version) else { return };
     if let Err(cause) = spawner.warm(newest).await {
         tracing::info!(%cause, python = %newest.path.display(), "this Python is not started ahead: each function starts its own");
     }

@@ -71,12 +71,16 @@ class Gust:
         wait_for(lambda: self.process.poll() is not None or self.health_or_none(), "health", START_TIMEOUT_S)
         return self
 
-    def with_sdk(self):
+    def with_sdk(self, language="python"):
         """Waits until functions have boto3; returns itself."""
-        settled = lambda: self.health()["sdk"]["python"]["state"] != "installing"
-        wait_for(settled, "the SDK", 300, 0.2)
-        assert self.health()["sdk"]["python"]["state"] == "ready", self.output
+        settled = lambda: self.health()["sdk"][language]["state"] != "installing"
+        wait_for(settled, f"the SDK for {language}", 300, 0.2)
+        assert self.health()["sdk"][language]["state"] == "ready", self.output
         return self
+
+    def with_node_sdk(self):
+        """Waits until functions have the AWS SDK for JavaScript; returns itself."""
+        return self.with_sdk("node")
 
     def health(self):
         with urllib.request.urlopen(self.url + "/_gust/health", timeout=10) as answer:

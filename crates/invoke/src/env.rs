@@ -85,7 +85,7 @@ pub(crate) fn variables(spec: &FunctionSpec, log_stream: &str, credentials: &Cre
             variables.push((name.clone(), value.clone()));
         }
     }
-    let is_executed = is_custom(&spec.runtime) || spec.environment.keys().any(|name| acts_at_exec(name));
+    let is_executed = !spec.runtime.starts_with("python") || spec.environment.keys().any(|name| acts_at_exec(name));
     for (name, value) in defaults {
         // The platform's search path for libraries is for programs that are executed: a runtime that is
         // forked has it already, and a variable that only we set must not force an execution.

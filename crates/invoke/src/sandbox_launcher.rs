@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
 use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
 use gust_sandbox::{
-    Choice, Egress, Exit, Interpreter, Program, RuntimeTransport, Sandbox, SandboxError, SandboxSpec, Spawner,
+    Choice, Egress, Exit, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError, SandboxSpec, Spawner,
     SpawnerConfig, choose,
 };
 use std::fs;
@@ -22,9 +22,9 @@ use tokio::sync::RwLock;
 /// How sandboxes are made.
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
-    /// The Python interpreters of this machine.
+    /// The interpreters of this machine.
     pub interpreters: Vec<Interpreter>,
-    /// Whether a runtime's exact minor version is required (`--strict-runtimes`).
+    /// Whether a runtime's exact version is required (`--strict-runtimes`).
     pub strict_runtimes: bool,
     /// What functions can reach.
     pub egress: Egress,
@@ -68,16 +68,15 @@ impl SandboxLauncher {
             check_bootstrap(&spec.code_dir)?;
             return Ok(Program::Exec { path: "/var/task/bootstrap".to_owned(), args: Vec::new() });
         }
-        if !spec.runtime.starts_with("python") {
-            let text = format!("gust cannot run {} yet.", spec.runtime);
-            return Err(LaunchError::RuntimeUnavailable(text));
-        }
         match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
             Choice::Exact(interpreter) | Choice::Nearest(interpreter) => {
                 // A wrapper may put a proxy of the Runtime API before the runtime: it needs one to proxy.
                 let is_wrapped = spec.environment.contains_key("AWS_LAMBDA_EXEC_WRAPPER");
                 let transport = if is_wrapped { RuntimeTransport::Http } else { RuntimeTransport::Channel };
-                Ok(Program::Python { interpreter, transport })
+                Ok(match interpreter.language {
+                    Language::Python => Program::Python { interpreter, transport },
+                    Language::Node => Program::Node { interpreter, transport },
+                })
             }
             Choice::Missing => {
                 let text = format!("No interpreter for {} was found on this machine (see gust doctor).", spec.runtime);
@@ -134,10 +133,11 @@ impl Launcher for SandboxLauncher {
             return format!("{}.v1", spec.runtime.replacen('.', ":", 1));
         }
         match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
-            Choice::Exact(Interpreter { version: (major, minor, micro), .. })
-            | Choice::Nearest(Interpreter { version: (major, minor, micro), .. }) => {
-                format!("python:{major}.{minor}.v{micro}")
-            }
+            Choice::Exact(Interpreter { language, version: (major, minor, micro), .. })
+            | Choice::Nearest(Interpreter { language, version: (major, minor, micro), .. }) => match language {
+                Language::Python => format!("python:{major}.{minor}.v{micro}"),
+                Language::Node => format!("nodejs:{major}.v{minor}"),
+            },
             Choice::Missing => spec.runtime.clone(),
         }
     }
@@ -147,9 +147,11 @@ impl Launcher for SandboxLauncher {
             return None;
         }
         match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
-            Choice::Nearest(Interpreter { version: (major, minor, micro), .. }) => Some(format!(
-                "gust: {} is not installed on this machine, Python {major}.{minor}.{micro} runs this function instead",
-                spec.runtime
+            Choice::Nearest(interpreter) => Some(format!(
+                "gust: {} is not installed on this machine, {} {} runs this function instead",
+                spec.runtime,
+                interpreter.language.name(),
+                interpreter.version_text()
             )),
             Choice::Exact(_) | Choice::Missing => None,
         }

@@ -29,6 +29,8 @@ pub struct Channel {
     is_ready: bool,
     /// Whether the runtime has begun to stream its response.
     is_streaming: bool,
+    /// Whether it has said that it ends.
+    is_ending: bool,
 }
 
 /// One frame, or why there is none.
@@ -55,6 +57,7 @@ impl Channel {
             skip: 0,
             is_ready: false,
             is_streaming: false,
+            is_ending: false,
         }
     }
 
@@ -104,6 +107,11 @@ impl Channel {
                 self.is_streaming = false;
                 Answer::Error(FunctionFailure { body, error_type: None })
             }
+            (FrameKind::LastError, _) => {
+                self.is_streaming = false;
+                self.is_ending = true;
+                Answer::Error(FunctionFailure { body, error_type: None })
+            }
             (FrameKind::StreamBegin, false) => {
                 self.is_streaming = true;
                 Answer::StreamBegun(content_type(&body))
@@ -114,6 +122,14 @@ impl Channel {
                 Answer::StreamEnded
             }
             _ => Answer::Closed,
+        }
+    }
+
+    /// Waits until the runtime is done with the event that it has answered. The answer says so itself, but for one
+    /// after which the process ends: that is waited for, so that no other event is given to it.
+    pub(crate) async fn settled(&self) {
+        if self.is_ending {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -293,6 +309,16 @@ mod tests {
         {
             let (_, answer) = invoke_against(frame(b'S', body)).await;
             assert_eq!(answer, Answer::StreamBegun(expected.map(str::to_owned)));
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_last_error_the_runtime_never_settles() {
+        for (kind, settles) in [(b'E', true), (b'X', false)] {
+            let (channel, answer) = invoke_against(frame(kind, b"{}")).await;
+            assert_eq!(answer, Answer::Error(FunctionFailure { body: "{}".into(), error_type: None }));
+            let wait = std::time::Duration::from_millis(1);
+            assert_eq!(tokio::time::timeout(wait, channel.settled()).await.is_ok(), settles);
         }
     }
 

@@ -112,10 +112,10 @@ impl RuntimeConnection {
     }
 
     /// Waits until the runtime is done with the event that it has answered: over HTTP, until it asks for the
-    /// next one, because a runtime may well end instead. On the channel the answer itself says so. Cancel safe.
+    /// next one, because a runtime may well end instead. On the channel the answer itself says which. Cancel safe.
     pub async fn settled(&mut self) {
         match self {
-            RuntimeConnection::Channel(_) => {}
+            RuntimeConnection::Channel(channel) => channel.settled().await,
             RuntimeConnection::Http(http) => http.settled().await,
         }
     }

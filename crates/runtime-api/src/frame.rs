@@ -2,7 +2,8 @@
 //!
 //! A frame is a u32 (little-endian) with the length of what follows, a byte with its kind, and a body.
 //! The one frame towards the runtime is `I`: u32 header length, header JSON, then the event's bytes.
-//! It is answered by `O`, by `E`, or in parts: `S`, any number of `C`, then `D` or `E`.
+//! It is answered by `O`, by `E`, or in parts: `S`, any number of `C`, then `D` or `E`; `X` stands for
+//! `E` where the process ends.
 
 use crate::Invocation;
 use serde::Serialize;
@@ -24,6 +25,8 @@ pub enum FrameKind {
     StreamChunk,
     /// `D`: the good end of a streamed response.
     StreamEnd,
+    /// `X`: the function's error like `E`, and the process ends by itself right after it.
+    LastError,
 }
 
 impl FrameKind {
@@ -37,6 +40,7 @@ impl FrameKind {
             b'S' => Some(FrameKind::StreamBegin),
             b'C' => Some(FrameKind::StreamChunk),
             b'D' => Some(FrameKind::StreamEnd),
+            b'X' => Some(FrameKind::LastError),
             _ => None,
         }
     }

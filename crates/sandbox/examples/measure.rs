@@ -9,7 +9,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
-use gust_sandbox::{Interpreter, Program, RuntimeTransport, Spawner, SpawnerConfig, discover_interpreters};
+use gust_sandbox::{Interpreter, Language, Program, RuntimeTransport, Spawner, SpawnerConfig, discover_interpreters};
 use serde_json::json;
 
 fn main() {
@@ -31,7 +31,7 @@ async fn measure(count: usize) {
         ("lambda_function.py", "def handler(event, context):\n    return event\n"),
         ("bootstrap", "#!/bin/sh\nexec sleep 60\n"),
     ]);
-    for interpreter in &interpreters {
+    for interpreter in interpreters.iter().filter(|found| found.language == Language::Python) {
         let start = Instant::now();
         spawner.warm(interpreter).await.unwrap();
         let started = start.elapsed();

@@ -1,4 +1,4 @@
-//! Finds the Python interpreters of this machine, also outside `/usr` (pyenv, uv), and picks one for a runtime name.
+//! The interpreters of this machine: finds them, and picks one for a runtime name.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,117 +9,161 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::interpreter_folders;
+
 /// Oldest minor version of Python 3 that is looked for.
-const MINOR_MIN: u8 = 9;
+pub(crate) const PYTHON_MINOR_MIN: u8 = 9;
 /// Newest one; a bound for names to try, not a statement of support.
-const MINOR_MAX: u8 = 20;
+pub(crate) const PYTHON_MINOR_MAX: u8 = 20;
+/// Oldest major version of Node.js that is used.
+const NODE_MAJOR_MIN: u8 = 18;
 /// How long one interpreter may take to tell its version.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long all together may take.
-const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Candidates looked at, at most.
 const CANDIDATES_MAX: usize = 64;
 
-/// A Python interpreter found on this machine.
+/// What an interpreter interprets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Language {
+    /// Python 3.
+    Python,
+    /// JavaScript, on Node.js.
+    Node,
+}
+
+impl Language {
+    /// Its name as people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Python => "Python",
+            Language::Node => "Node.js",
+        }
+    }
+}
+
+/// An interpreter found on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Interpreter {
+    /// What it interprets.
+    pub language: Language,
     /// Major, minor, micro.
     pub version: (u8, u8, u8),
     /// The executable, symlinks resolved.
     pub path: PathBuf,
-    /// `sys.base_prefix`, symlinks resolved.
+    /// The folder that it is installed in, symlinks resolved: `sys.base_prefix`, or what `bin/node` lies in.
     pub prefix: PathBuf,
+}
+
+impl Interpreter {
+    /// The part of its version that a runtime's name has: 12 of Python 3.12.1, 20 of Node.js 20.9.0.
+    fn release(&self) -> u8 {
+        match self.language {
+            Language::Python => self.version.1,
+            Language::Node => self.version.0,
+        }
+    }
+
+    /// `3.12.1`
+    pub fn version_text(&self) -> String {
+        let (major, minor, micro) = self.version;
+        format!("{major}.{minor}.{micro}")
+    }
 }
 
 /// The answer of [`choose`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// The runtime's own minor version.
+    /// The runtime's own version.
     Exact(Interpreter),
-    /// The nearest minor version there is; the caller warns once.
+    /// The nearest version there is; the caller warns once.
     Nearest(Interpreter),
-    /// No Python 3.9 or newer, or, with `strict`, not this one.
+    /// None of the language or, with `strict`, not this version.
     Missing,
 }
 
-/// Finds every Python 3.9+ on PATH, in pyenv and uv folders, /usr/bin, /usr/local/bin and /opt. Runs each once
-/// (a few tens of milliseconds each, at most 2 s each and 10 s in all), so callers keep the answer. Blocking.
-/// Newest first; of several with the same minor version, the newest micro is first.
+/// Finds every Python 3.9+ and Node.js 18+ on PATH, in /usr, /usr/local and /opt, and where version managers keep
+/// them (pyenv, uv; nvm, fnm, volta, n, asdf, mise, nodenv), also those of the user who called sudo. Runs each once (a
+/// few tens of milliseconds each, at most 5 s each and 20 s in all), so callers keep the answer. Blocking.
+/// By language, newest first.
 pub fn discover_interpreters() -> Vec<Interpreter> {
     let deadline = Instant::now() + DISCOVERY_TIMEOUT;
     let mut seen = HashSet::new();
     let mut found = Vec::new();
-    for candidate in candidates() {
+    for (language, candidate) in interpreter_folders::candidates() {
         let Ok(path) = fs::canonicalize(&candidate) else { continue };
         if seen.len() >= CANDIDATES_MAX || Instant::now() > deadline {
             break;
         }
         if seen.insert(path.clone())
-            && let Some(interpreter) = probe(&path)
+            && let Some(interpreter) = probe(language, &path)
         {
             found.push(interpreter);
         }
     }
-    found.sort_by(|one, other| other.version.cmp(&one.version).then_with(|| one.path.cmp(&other.path)));
+    found.sort_by(|one, other| {
+        let by_version = other.version.cmp(&one.version);
+        one.language.cmp(&other.language).then(by_version).then_with(|| one.path.cmp(&other.path))
+    });
     found
 }
 
-/// Picks the interpreter for a runtime name such as `python3.12`: exact, else (unless `strict`) the nearest minor
-/// version, newer preferred on a tie.
+/// Picks the interpreter for a runtime name such as `python3.12` or `nodejs22.x`: exact, else (unless `strict`) the
+/// nearest version, newer preferred on a tie.
 pub fn choose(found: &[Interpreter], runtime: &str, strict: bool) -> Choice {
-    let Some(wanted) = runtime.strip_prefix("python3.").and_then(|minor| minor.parse::<u8>().ok()) else {
-        return Choice::Missing;
-    };
+    let Some((language, wanted)) = parse(runtime) else { return Choice::Missing };
     let distance = |interpreter: &&Interpreter| {
-        let minor = interpreter.version.1;
-        (minor.abs_diff(wanted), minor < wanted, std::cmp::Reverse(interpreter.version))
+        let release = interpreter.release();
+        (release.abs_diff(wanted), release < wanted, std::cmp::Reverse(interpreter.version))
     };
-    match found.iter().min_by_key(distance) {
-        Some(nearest) if nearest.version.1 == wanted => Choice::Exact(nearest.clone()),
+    match found.iter().filter(|interpreter| interpreter.language == language).min_by_key(distance) {
+        Some(nearest) if nearest.release() == wanted => Choice::Exact(nearest.clone()),
         Some(nearest) if !strict => Choice::Nearest(nearest.clone()),
         _ => Choice::Missing,
     }
 }
 
-fn candidates() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = Vec::new();
-    if let Some(path) = std::env::var_os("PATH") {
-        folders.extend(std::env::split_paths(&path).filter(|folder| folder.is_absolute()));
+/// The language of a managed runtime, and the version in its name.
+fn parse(runtime: &str) -> Option<(Language, u8)> {
+    if let Some(minor) = runtime.strip_prefix("python3.") {
+        return Some((Language::Python, minor.parse().ok()?));
     }
-    // A shim of pyenv is a script that picks a version by the current folder: never what is meant here.
-    folders.retain(|folder| !folder.ends_with("shims"));
-    folders.extend(["/usr/bin", "/usr/local/bin"].map(PathBuf::from));
-    let mut parents = vec![PathBuf::from("/opt"), PathBuf::from("/opt/python")];
-    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
-        parents.push(home.join(".pyenv/versions"));
-        parents.push(home.join(".local/share/uv/python"));
-    }
-    for (variable, below) in [("PYENV_ROOT", "versions"), ("UV_PYTHON_INSTALL_DIR", ""), ("XDG_DATA_HOME", "uv/python")]
-    {
-        if let Some(root) = std::env::var_os(variable) {
-            parents.push(PathBuf::from(root).join(below));
-        }
-    }
-    for parent in parents {
-        let Ok(entries) = fs::read_dir(parent) else { continue };
-        folders.extend(entries.flatten().map(|entry| entry.path().join("bin")));
-    }
-    let mut candidates = Vec::new();
-    for folder in folders {
-        for minor in (MINOR_MIN..=MINOR_MAX).rev() {
-            let path = folder.join(format!("python3.{minor}"));
-            if path.exists() {
-                candidates.push(path);
-            }
-        }
-    }
-    candidates
+    let major = runtime.strip_prefix("nodejs")?.strip_suffix(".x")?;
+    Some((Language::Node, major.parse().ok()?))
 }
 
-fn probe(path: &Path) -> Option<Interpreter> {
-    const QUESTION: &str = "import sys; print(*sys.version_info[:3], sys.base_prefix, sep='\\n')";
+/// Asks an executable what it is. Three lines with numbers, then the prefix (Python), or whether it needs libraries of
+/// its own besides the system's (Node.js).
+fn probe(language: Language, path: &Path) -> Option<Interpreter> {
+    const PYTHON: &str = "import sys; print(*sys.version_info[:3], sys.base_prefix, sep='\\n')";
+    const NODE: &str = "const all = process.config.variables; const needs = Object.keys(all).some((name) => \
+        name.startsWith('node_shared') && String(all[name]) === 'true'); \
+        console.log([...process.versions.node.split('.'), needs].join('\\n'))";
+    let arguments: &[&str] = match language {
+        Language::Python => &["-I", "-S", "-c", PYTHON],
+        Language::Node => &["-e", NODE],
+    };
+    let answer = ask(path, arguments)?;
+    let mut lines = answer.lines();
+    let mut number = || lines.next()?.parse::<u8>().ok();
+    let version = (number()?, number()?, number()?);
+    let last = lines.next()?;
+    let prefix = match language {
+        Language::Python if version.0 == 3 && version.1 >= PYTHON_MINOR_MIN => fs::canonicalize(last).ok()?,
+        // A sandbox shows the executable alone, and /usr.
+        Language::Node if version.0 >= NODE_MAJOR_MIN && (last == "false" || path.starts_with("/usr")) => {
+            path.parent()?.parent()?.to_owned()
+        }
+        Language::Python | Language::Node => return None,
+    };
+    Some(Interpreter { language, version, path: path.to_owned(), prefix })
+}
+
+/// Runs an executable and returns what it prints, if that ends well and in time.
+fn ask(path: &Path, arguments: &[&str]) -> Option<String> {
     let mut child = Command::new(path)
-        .args(["-I", "-S", "-c", QUESTION])
+        .args(arguments)
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -140,33 +184,33 @@ fn probe(path: &Path) -> Option<Interpreter> {
     };
     let mut answer = String::new();
     child.stdout.take()?.take(8192).read_to_string(&mut answer).ok()?;
-    let mut lines = answer.lines();
-    let mut number = || lines.next()?.parse::<u8>().ok();
-    let version = (number()?, number()?, number()?);
-    let prefix = fs::canonicalize(lines.next()?).ok()?;
-    (status.success() && version.0 == 3 && version.1 >= MINOR_MIN).then(|| Interpreter {
-        version,
-        path: path.to_owned(),
-        prefix,
-    })
+    status.success().then_some(answer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn interpreter(minor: u8, micro: u8) -> Interpreter {
-        Interpreter { version: (3, minor, micro), path: "/p".into(), prefix: "/".into() }
+    fn python(minor: u8, micro: u8) -> Interpreter {
+        Interpreter { language: Language::Python, version: (3, minor, micro), path: "/p".into(), prefix: "/".into() }
+    }
+
+    fn node(major: u8, minor: u8) -> Interpreter {
+        Interpreter { language: Language::Node, version: (major, minor, 0), path: "/n".into(), prefix: "/".into() }
     }
 
     #[test]
     fn exact_then_nearest_then_missing() {
-        let found = [interpreter(13, 0), interpreter(11, 7), interpreter(11, 2), interpreter(9, 1)];
-        assert_eq!(choose(&found, "python3.11", true), Choice::Exact(interpreter(11, 7)));
-        assert_eq!(choose(&found, "python3.12", false), Choice::Nearest(interpreter(13, 0)));
-        assert_eq!(choose(&found, "python3.14", false), Choice::Nearest(interpreter(13, 0)));
+        let found = [python(13, 0), python(11, 7), python(11, 2), python(9, 1), node(22, 1), node(18, 3), node(18, 20)];
+        assert_eq!(choose(&found, "python3.11", true), Choice::Exact(python(11, 7)));
+        assert_eq!(choose(&found, "python3.12", false), Choice::Nearest(python(13, 0)));
+        assert_eq!(choose(&found, "python3.14", false), Choice::Nearest(python(13, 0)));
         assert_eq!(choose(&found, "python3.12", true), Choice::Missing);
         assert_eq!(choose(&[], "python3.12", false), Choice::Missing);
-        assert_eq!(choose(&found, "nodejs20.x", false), Choice::Missing);
+        assert_eq!(choose(&found[..4], "nodejs20.x", false), Choice::Missing);
+        assert_eq!(choose(&found, "nodejs18.x", true), Choice::Exact(node(18, 20)));
+        assert_eq!(choose(&found, "nodejs20.x", false), Choice::Nearest(node(22, 1)));
+        assert_eq!(choose(&found, "nodejs24.x", true), Choice::Missing);
+        assert_eq!(choose(&found, "nodejs22", false), Choice::Missing);
     }
 }

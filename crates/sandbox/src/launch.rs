@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use crate::mounts::RUNTIME_DIR;
+use crate::mounts::{NODE_PATH, RUNTIME_DIR};
 use crate::protocol::{Create, RuntimeFds, Start};
 use crate::sys;
 use crate::{Program, RuntimeTransport, SandboxError, SandboxSpec};
@@ -26,7 +26,7 @@ pub(crate) struct Launch {
 
 pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool) -> Result<Launch, SandboxError> {
     check(spec)?;
-    let (start, runtime_fds, prefix) = start(spec, as_root);
+    let Begin { start, runtime_fds, prefix, node } = begin(spec, as_root);
     let environment = environment(&spec.env)?;
     let (output, output_writer) = pipe()?;
     let mut fds = vec![environment, output_writer];
@@ -51,6 +51,7 @@ pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool) -> Result<Launch, Sandb
         layers_dir: spec.layers_dir.clone(),
         sdk_dir: spec.sdk_dir.clone(),
         prefix,
+        node,
         memory_mb: spec.memory_mb,
         tmp_mb: spec.tmp_mb,
         pids_max: spec.pids_max,
@@ -105,32 +106,76 @@ fn acts_at_exec(name: &str) -> bool {
         || ["PYTHON", "LD_", "MALLOC_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-fn start(spec: &SandboxSpec, as_root: bool) -> (Start, RuntimeFds, Option<PathBuf>) {
-    let (interpreter, transport) = match &spec.program {
+/// How a program begins, and what it needs from outside of /usr for that.
+struct Begin {
+    start: Start,
+    runtime_fds: RuntimeFds,
+    prefix: Option<PathBuf>,
+    node: Option<PathBuf>,
+}
+
+fn begin(spec: &SandboxSpec, as_root: bool) -> Begin {
+    match &spec.program {
         Program::Exec { path, args } => {
             let argv = std::iter::once(path.clone()).chain(args.iter().cloned()).collect();
-            return (Start::Exec { path: path.clone(), argv }, RuntimeFds::None, None);
+            let start = Start::Exec { path: path.clone(), argv };
+            Begin { start, runtime_fds: RuntimeFds::None, prefix: None, node: None }
         }
-        Program::Python { interpreter, transport } => (interpreter, *transport),
-    };
-    let outside = |path: &Path| (!path.starts_with("/usr")).then(|| path.to_owned());
-    let prefix = outside(&interpreter.prefix);
-    let runtime_fds = match transport {
+        Program::Python { interpreter, transport } => {
+            let outside = |path: &Path| (!path.starts_with("/usr")).then(|| path.to_owned());
+            let runtime_fds = runtime_fds(*transport);
+            let fresh =
+                spec.env.iter().any(|(name, _)| acts_at_exec(name)) || *transport == RuntimeTransport::Http;
+            // Entering another user namespace from a zygote takes root.
+            let start = if as_root && !fresh {
+                Start::Zygote { interpreter: interpreter.path.clone() }
+            } else {
+                let python = interpreter.path.display().to_string();
+                exec(spec, vec![python, "-S".to_owned(), format!("{RUNTIME_DIR}/bootstrap.py")])
+            };
+            Begin { start, runtime_fds, prefix: outside(&interpreter.prefix), node: None }
+        }
+        Program::Node { interpreter, transport } => Begin {
+            start: exec(spec, node_arguments(spec)),
+            runtime_fds: runtime_fds(*transport),
+            prefix: None,
+            node: Some(interpreter.path.clone()),
+        },
+    }
+}
+
+fn runtime_fds(transport: RuntimeTransport) -> RuntimeFds {
+    match transport {
         RuntimeTransport::Channel => RuntimeFds::LogAndChannel,
         RuntimeTransport::Http => RuntimeFds::Log,
-    };
-    let fresh = spec.env.iter().any(|(name, _)| acts_at_exec(name)) || transport == RuntimeTransport::Http;
-    // Entering another user namespace from a zygote takes root.
-    if as_root && !fresh {
-        return (Start::Zygote { interpreter: interpreter.path.clone() }, runtime_fds, prefix);
     }
-    let python = interpreter.path.display().to_string();
-    let mut argv = vec![python, "-S".to_owned(), format!("{RUNTIME_DIR}/bootstrap.py")];
+}
+
+/// Executes `argv`, through the function's wrapper if it has one.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html>
+fn exec(spec: &SandboxSpec, mut argv: Vec<String>) -> Start {
     if let Some((_, wrapper)) = spec.env.iter().find(|(name, _)| name == "AWS_LAMBDA_EXEC_WRAPPER") {
-        // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html
         argv.insert(0, wrapper.clone());
     }
-    (Start::Exec { path: argv[0].clone(), argv }, runtime_fds, prefix)
+    Start::Exec { path: argv[0].clone(), argv }
+}
+
+/// Node.js with the limits that Lambda gives it: a tenth of the memory is left to the young generation (half of it, three
+/// semi-spaces) and to buffers outside of the heap. Who sets one of these in NODE_OPTIONS gets V8's defaults for the
+/// other. Source: Lambda's base images, `/var/runtime/bootstrap`.
+fn node_arguments(spec: &SandboxSpec) -> Vec<String> {
+    let mut argv = vec![NODE_PATH.to_owned(), "--expose-gc".to_owned()];
+    argv.extend(["--max-http-header-size", "81920"].map(str::to_owned));
+    let options = spec.env.iter().find(|(name, _)| name == "NODE_OPTIONS").map_or("", |(_, value)| value);
+    let options = options.replace('_', "-");
+    if !options.contains("--max-semi-space-size") && !options.contains("--max-old-space-size") {
+        let new_space_mb = spec.memory_mb / 10;
+        argv.push(format!("--max-semi-space-size={}", (new_space_mb / 6).max(1)));
+        argv.push(format!("--max-old-space-size={}", spec.memory_mb - new_space_mb));
+    }
+    argv.push(format!("{RUNTIME_DIR}/bootstrap.js"));
+    argv
 }
 
 /// The environment as NUL-terminated `NAME=value`, in a memory file.
@@ -161,14 +206,22 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), SandboxError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Egress, Interpreter};
+    use crate::{Egress, Interpreter, Language};
 
     fn spec(env: &[(&str, &str)], transport: RuntimeTransport) -> SandboxSpec {
-        let interpreter =
-            Interpreter { version: (3, 12, 1), path: "/opt/py/bin/python3.12".into(), prefix: "/opt/py".into() };
+        let interpreter = Interpreter {
+            language: Language::Python,
+            version: (3, 12, 1),
+            path: "/opt/py/bin/python3.12".into(),
+            prefix: "/opt/py".into(),
+        };
+        of(Program::Python { interpreter, transport }, env)
+    }
+
+    fn of(program: Program, env: &[(&str, &str)]) -> SandboxSpec {
         SandboxSpec {
             id: "a".to_owned(),
-            program: Program::Python { interpreter, transport },
+            program,
             code_dir: "/code".into(),
             layers_dir: None,
             sdk_dir: None,
@@ -184,24 +237,58 @@ mod tests {
     #[test]
     fn only_variables_that_act_at_exec_avoid_the_zygote() {
         let zygote =
-            |env: &[(&str, &str)]| matches!(start(&spec(env, RuntimeTransport::Channel), true).0, Start::Zygote { .. });
+            |env: &[(&str, &str)]| matches!(begin(&spec(env, RuntimeTransport::Channel), true).start, Start::Zygote { .. });
         assert!(zygote(&[("MY_PYTHON", "1"), ("PATH", "/bin")]));
         for name in ["PYTHONPATH", "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "AWS_LAMBDA_EXEC_WRAPPER"] {
             assert!(!zygote(&[(name, "x")]), "{name}");
         }
-        assert!(!matches!(start(&spec(&[], RuntimeTransport::Http), true).0, Start::Zygote { .. }));
-        assert!(!matches!(start(&spec(&[], RuntimeTransport::Channel), false).0, Start::Zygote { .. }));
+        assert!(!matches!(begin(&spec(&[], RuntimeTransport::Http), true).start, Start::Zygote { .. }));
+        assert!(!matches!(begin(&spec(&[], RuntimeTransport::Channel), false).start, Start::Zygote { .. }));
     }
 
     #[test]
     fn a_wrapper_gets_the_runtime_as_arguments() {
         let spec = spec(&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/wrap")], RuntimeTransport::Channel);
-        let (Start::Exec { path, argv }, RuntimeFds::LogAndChannel, Some(prefix)) = start(&spec, true) else {
-            panic!("expected a fresh interpreter");
-        };
+        let begin = begin(&spec, true);
+        let Start::Exec { path, argv } = begin.start else { panic!("expected a fresh interpreter") };
         assert_eq!(path, "/opt/wrap");
         assert_eq!(argv, ["/opt/wrap", "/opt/py/bin/python3.12", "-S", "/var/lang/gust/bootstrap.py"]);
-        assert_eq!(prefix, PathBuf::from("/opt/py"));
+        assert_eq!(begin.prefix, Some(PathBuf::from("/opt/py")));
+        assert_eq!(begin.runtime_fds, RuntimeFds::LogAndChannel);
+    }
+
+    #[test]
+    fn node_gets_its_heap_by_memory_size_unless_the_function_says_otherwise() {
+        let interpreter = Interpreter {
+            language: Language::Node,
+            version: (20, 1, 0),
+            path: "/home/ann/.nvm/versions/node/v20.1.0/bin/node".into(),
+            prefix: "/home/ann/.nvm/versions/node/v20.1.0".into(),
+        };
+        let argv = |env: &[(&str, &str)], memory_mb: u32| {
+            let program = Program::Node { interpreter: interpreter.clone(), transport: RuntimeTransport::Channel };
+            let begin = begin(&SandboxSpec { memory_mb, ..of(program, env) }, true);
+            assert_eq!((begin.prefix, begin.node.as_ref()), (None, Some(&interpreter.path)));
+            let Start::Exec { argv, .. } = begin.start else { panic!("expected a program") };
+            argv
+        };
+        assert_eq!(
+            argv(&[], 1024),
+            [
+                "/var/lang/bin/node",
+                "--expose-gc",
+                "--max-http-header-size",
+                "81920",
+                "--max-semi-space-size=17",
+                "--max-old-space-size=922",
+                "/var/lang/gust/bootstrap.js"
+            ]
+        );
+        assert!(argv(&[], 128).contains(&"--max-old-space-size=116".to_owned()));
+        for options in ["--max-old-space-size=50", "--trace-gc --max_semi_space_size=1"] {
+            assert!(!argv(&[("NODE_OPTIONS", options)], 128).iter().any(|argument| argument.contains("space-size")));
+        }
+        assert_eq!(argv(&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/wrap")], 128)[..2], ["/opt/wrap", "/var/lang/bin/node"]);
     }
 
     #[test]

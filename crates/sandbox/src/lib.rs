@@ -11,6 +11,7 @@ mod cgroup_v2;
 mod client;
 mod connection;
 mod error;
+mod interpreter_folders;
 mod interpreters;
 mod launch;
 mod lifecycle;
@@ -31,7 +32,7 @@ mod zygotes;
 
 pub use client::{Sandbox, Spawner, SpawnerConfig};
 pub use error::SandboxError;
-pub use interpreters::{Choice, Interpreter, choose, discover_interpreters};
+pub use interpreters::{Choice, Interpreter, Language, choose, discover_interpreters};
 pub use modes::{Capabilities, Enforcement, Guarantee, Mode};
 pub use spec::{CHANNEL_FRAME_BYTES_MAX, Egress, Exit, Program, RuntimeTransport, SandboxSpec, SandboxStats};
 

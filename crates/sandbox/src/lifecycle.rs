@@ -52,7 +52,7 @@ impl Spawner {
             let interpreter = interpreter.clone();
             self.ensure_zygote(&interpreter, create.prefix.as_deref())?;
         }
-        let skeleton = SkeletonKey { prefix: create.prefix.clone(), egress: create.egress };
+        let skeleton = SkeletonKey { prefix: create.prefix.clone(), node: create.node.clone(), egress: create.egress };
         let (root, ids) = match slot {
             Some(first) => (Root::Copy(self.skeletons.get(&skeleton)?.try_clone()?), HostIds::Own { first }),
             None => {

@@ -33,11 +33,22 @@ const ETC_FILES: &[&str] =
     &["ld.so.cache", "ssl/openssl.cnf", "mime.types", "protocols", "services", "gai.conf", "os-release"];
 const ETC_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Where the embedded Python files are.
+/// Where the embedded files of the runtimes are.
 pub(crate) const RUNTIME_DIR: &str = "/var/lang/gust";
 
-/// The files of the Python runtime, embedded.
+/// Where a sandbox for Node.js has it, as on Lambda.
+pub(crate) const NODE_PATH: &str = "/var/lang/bin/node";
+
+/// The files of the runtimes, embedded.
 const RUNTIME_FILES: &[(&str, &str)] = &[
+    ("bootstrap.js", include_str!("../../../runtimes/node/bootstrap.js")),
+    ("runtime_errors.js", include_str!("../../../runtimes/node/runtime_errors.js")),
+    ("runtime_handler.js", include_str!("../../../runtimes/node/runtime_handler.js")),
+    ("runtime_invoke.js", include_str!("../../../runtimes/node/runtime_invoke.js")),
+    ("runtime_logs.js", include_str!("../../../runtimes/node/runtime_logs.js")),
+    ("runtime_modules.js", include_str!("../../../runtimes/node/runtime_modules.js")),
+    ("runtime_streams.js", include_str!("../../../runtimes/node/runtime_streams.js")),
+    ("runtime_transports.js", include_str!("../../../runtimes/node/runtime_transports.js")),
     ("bootstrap.py", include_str!("../../../runtimes/python/bootstrap.py")),
     ("runtime_logs.py", include_str!("../../../runtimes/python/runtime_logs.py")),
     ("runtime_payload.py", include_str!("../../../runtimes/python/runtime_payload.py")),
@@ -61,6 +72,8 @@ impl<T> Step<T> for io::Result<T> {
 pub(crate) struct SkeletonKey {
     /// An interpreter's prefix outside /usr.
     pub prefix: Option<PathBuf>,
+    /// The executable of Node.js.
+    pub node: Option<PathBuf>,
     pub egress: Egress,
 }
 
@@ -87,6 +100,9 @@ pub(crate) fn build_skeleton(key: &SkeletonKey, at: &Path, devices: Devices) -> 
     }
     if let Some(prefix) = &key.prefix {
         show(prefix, &at.join(prefix.strip_prefix("/").unwrap_or(prefix)))?;
+    }
+    if let Some(node) = &key.node {
+        show_node(at, node)?;
     }
     write_etc(&at.join("etc"), key.egress)?;
     for (name, content) in RUNTIME_FILES {
@@ -183,6 +199,19 @@ fn show(source: &Path, target: &Path) -> io::Result<()> {
     sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Recursive).step(&format!("protect {}", source.display()))?;
     make_dirs(target)?;
     sys::attach(tree, target).step(&format!("attach {}", source.display()))
+}
+
+/// Shows the executable of Node.js alone, wherever it is on the host: /opt and /tmp are the function's, and a folder
+/// that it lies in may be somebody's home.
+fn show_node(root: &Path, node: &Path) -> io::Result<()> {
+    let target = root.join(&NODE_PATH[1..]);
+    fs::write(&target, "").step("make a file for Node.js")?;
+    let tree = sys::clone_tree(node).step(&format!("open {}", node.display()))?;
+    sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Top).step(&format!("protect {}", node.display()))?;
+    sys::attach(tree, &target).step(&format!("attach {}", node.display()))?;
+    // `import` looks into the node_modules of all folders above /var/task: these lead to the layers and to the SDK.
+    symlink("/opt/nodejs/node_modules", root.join("var/node_modules")).step("make a link")?;
+    symlink("/var/runtime/node_modules", root.join("node_modules")).step("make a link")
 }
 
 fn show_system_dir(root: &Path, name: &str) -> io::Result<()> {

@@ -56,6 +56,8 @@ pub(crate) struct Create {
     pub sdk_dir: Option<PathBuf>,
     /// Outside of /usr and to be shown at its own path: the interpreter's prefix.
     pub prefix: Option<PathBuf>,
+    /// To be shown at /var/lang/bin/node: the executable of Node.js.
+    pub node: Option<PathBuf>,
     pub memory_mb: u32,
     pub tmp_mb: u32,
     pub pids_max: u32,

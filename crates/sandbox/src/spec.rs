@@ -49,6 +49,13 @@ pub enum Program {
         /// How the runtime talks to gust.
         transport: RuntimeTransport,
     },
+    /// gust's Node.js runtime. The handler is read from `_HANDLER` in the environment.
+    Node {
+        /// Which interpreter; from [`crate::choose`].
+        interpreter: Interpreter,
+        /// How the runtime talks to gust.
+        transport: RuntimeTransport,
+    },
     /// A program of the package (or of `/opt`), e.g. `/var/task/bootstrap`, speaking the HTTP Runtime API.
     Exec {
         /// Absolute path inside the sandbox.
@@ -61,7 +68,7 @@ pub enum Program {
 /// How gust's own runtimes talk to gust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuntimeTransport {
-    /// The private framed channel: a fork of the zygote, or a fresh interpreter where the environment demands it.
+    /// The private framed channel. Python: a fork of the zygote, or a fresh interpreter where the environment demands it.
     Channel,
     /// The HTTP Runtime API and always a fresh interpreter: for wrappers and extensions that proxy the API.
     Http,

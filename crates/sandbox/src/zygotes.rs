@@ -77,7 +77,7 @@ impl Zygotes {
         if self.by_interpreter.contains_key(interpreter) {
             return Ok(None);
         }
-        let key = SkeletonKey { prefix: prefix.map(Path::to_owned), egress: Egress::None };
+        let key = SkeletonKey { prefix: prefix.map(Path::to_owned), node: None, egress: Egress::None };
         let zygote = start(interpreter, skeletons.get(&key)?, &self.seccomp)?;
         let zygote = self.by_interpreter.entry(interpreter.to_owned()).or_insert(zygote);
         Ok(Some(&zygote.socket))

@@ -295,15 +295,15 @@ fn init_failures() -> Vec<(Files, &'static str, Value)> {
 
 #[tokio::test]
 async fn behaves_as_lambdas_runtime_when_forked() {
-    assert!(!interpreters().is_empty());
-    for interpreter in interpreters() {
+    assert!(!pythons().is_empty());
+    for interpreter in pythons() {
         behaves(interpreter, false).await;
     }
 }
 
 #[tokio::test]
 async fn behaves_as_lambdas_runtime_when_executed() {
-    for interpreter in [interpreters().first().unwrap(), interpreters().last().unwrap()] {
+    for interpreter in [*pythons().first().unwrap(), *pythons().last().unwrap()] {
         behaves(interpreter, true).await;
     }
 }

@@ -23,7 +23,7 @@ async fn act_as_ordinary_user() {
     assert_eq!(script.sandbox.wait().await.code, Some(0), "{output}");
     assert!(output.starts_with("993\n") && output.ends_with("\n2\n"), "{output}");
     assert!(!output.contains("home") && !output.contains("root"), "{output}");
-    let in_usr = interpreters().iter().find(|found| found.prefix.starts_with("/usr"));
+    let in_usr = pythons().into_iter().find(|found| found.prefix.starts_with("/usr"));
     if let Some(interpreter) = in_usr {
         let change = |spec: &mut gust_sandbox::SandboxSpec| {
             spec.program = gust_sandbox::Program::Python {

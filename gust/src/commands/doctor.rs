@@ -4,8 +4,9 @@ use crate::cli;
 use crate::client::Client;
 use crate::commands::ls::print_table;
 use crate::failure::{EXIT_FAILED, EXIT_UNREACHABLE, Failure};
-use crate::{folder, machine, sdk};
-use gust_sandbox::{Capabilities, Choice, Enforcement, Interpreter};
+use crate::sdk::Sdk;
+use crate::{folder, machine};
+use gust_sandbox::{Capabilities, Choice, Enforcement, Interpreter, Language};
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -43,8 +44,12 @@ pub async fn run(arguments: cli::Doctor) -> Result<(), Failure> {
     };
     let interpreters = gust_sandbox::discover_interpreters();
     let capabilities = machine::probe().await;
-    let mut checks = vec![sandbox_check(&capabilities), python_check(&interpreters)];
-    checks.extend([disk_check(&data), sdk_check(&data), endpoint_check(&arguments).await]);
+    let mut checks = vec![sandbox_check(&capabilities)];
+    checks.push(language_check("python", Language::Python, &interpreters));
+    checks.push(language_check("node", Language::Node, &interpreters));
+    checks.push(disk_check(&data));
+    checks.extend(Sdk::ALL.map(|sdk| sdk_check(sdk, &data)));
+    checks.push(endpoint_check(&arguments).await);
     if arguments.json {
         print_json(&checks, &interpreters, capabilities.as_ref().ok());
     } else {
@@ -73,10 +78,14 @@ fn sandbox_check(capabilities: &Result<Capabilities, Failure>) -> Check {
     }
 }
 
-fn python_check(interpreters: &[Interpreter]) -> Check {
-    match interpreters.len() {
-        0 => Check::new("python", Verdict::Note, "no Python 3.9 or newer was found: python runtimes cannot run"),
-        count => Check::new("python", Verdict::Good, format!("{count} interpreters found")),
+fn language_check(name: &'static str, language: Language, interpreters: &[Interpreter]) -> Check {
+    let oldest = match language {
+        Language::Python => "Python 3.9",
+        Language::Node => "Node.js 18",
+    };
+    match interpreters.iter().filter(|interpreter| interpreter.language == language).count() {
+        0 => Check::new(name, Verdict::Note, format!("no {oldest} or newer was found: {name} runtimes cannot run")),
+        count => Check::new(name, Verdict::Good, format!("{count} interpreters found")),
     }
 }
 
@@ -92,16 +101,20 @@ fn disk_check(data: &Path) -> Check {
     }
 }
 
-fn sdk_check(data: &Path) -> Check {
-    let mut folders: Vec<PathBuf> = vec![sdk::folder_in(data)];
-    folders.extend(folder::cache_path().ok().map(|cache| sdk::folder_in(&cache)));
-    match folders.iter().find(|folder| folder.join("boto3/__init__.py").exists()) {
-        Some(folder) => Check::new("boto3", Verdict::Good, format!("installed in {}", folder.display())),
-        None => Check::new(
-            "boto3",
-            Verdict::Note,
-            "not installed yet: the first `gust up` does it (needs PyPI, or --sdk DIR)",
-        ),
+fn sdk_check(sdk: Sdk, data: &Path) -> Check {
+    let mut folders: Vec<PathBuf> = vec![sdk.folder_in(data)];
+    folders.extend(folder::cache_path().ok().map(|cache| sdk.folder_in(&cache)));
+    let needs = match sdk {
+        Sdk::Python => "pip and PyPI",
+        Sdk::Node => "npm and its registry",
+    };
+    match folders.iter().find(|folder| sdk.is_in(folder)) {
+        Some(folder) => Check::new(sdk.package(), Verdict::Good, format!("installed in {}", folder.display())),
+        None => {
+            let flag = sdk.flag();
+            let text = format!("not installed yet: the first `gust up` does it (needs {needs}, or {flag} DIR)");
+            Check::new(sdk.package(), Verdict::Note, text)
+        }
     }
 }
 
@@ -126,21 +139,15 @@ async fn endpoint_check(arguments: &cli::Doctor) -> Check {
     }
 }
 
-/// The Python runtimes that gust knows, with what would run them.
+/// The runtimes that gust knows, with what would run them.
 fn runtimes(interpreters: &[Interpreter]) -> Vec<(String, &'static str, Option<Interpreter>)> {
-    let names = (9..=14).map(|minor| format!("python3.{minor}"));
-    names
+    crate::interpreters::runtime_names()
         .map(|name| match gust_sandbox::choose(interpreters, &name, false) {
             Choice::Exact(found) => (name, "exact", Some(found)),
             Choice::Nearest(found) => (name, "nearest", Some(found)),
             Choice::Missing => (name, "missing", None),
         })
         .collect()
-}
-
-fn version(interpreter: &Interpreter) -> String {
-    let (major, minor, micro) = interpreter.version;
-    format!("{major}.{minor}.{micro}")
 }
 
 fn print_json(checks: &[Check], interpreters: &[Interpreter], capabilities: Option<&Capabilities>) {
@@ -156,7 +163,7 @@ fn print_json(checks: &[Check], interpreters: &[Interpreter], capabilities: Opti
     let runtimes: Vec<Value> = runtimes(interpreters)
         .into_iter()
         .map(|(name, fit, found)| {
-            let (version, path) = found.map(|found| (version(&found), found.path)).unzip();
+            let (version, path) = found.map(|found| (found.version_text(), found.path)).unzip();
             json!({"runtime": name, "fit": fit, "version": version, "path": path})
         })
         .collect();
@@ -182,7 +189,7 @@ fn print_plain(checks: &[Check], interpreters: &[Interpreter], capabilities: Opt
     let rows: Vec<Vec<String>> = runtimes(interpreters)
         .into_iter()
         .map(|(name, fit, found)| {
-            let (version, path) = found.map(|found| (version(&found), found.path.display().to_string())).unzip();
+            let (version, path) = found.map(|found| (found.version_text(), found.path.display().to_string())).unzip();
             vec![name, fit.to_owned(), version.unwrap_or_default(), path.unwrap_or_default()]
         })
         .collect();

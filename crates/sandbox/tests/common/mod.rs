@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gust_sandbox::{
-    Choice, Egress, Interpreter, Program, RuntimeTransport, Sandbox, SandboxSpec, Spawner, SpawnerConfig, choose,
+    Choice, Egress, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxSpec, Spawner, SpawnerConfig, choose,
     discover_interpreters,
 };
 use serde_json::{Value, json};
@@ -20,9 +20,19 @@ use tokio::net::UnixStream;
 
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-pub fn interpreters() -> &'static [Interpreter] {
+fn interpreters() -> &'static [Interpreter] {
     static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
     FOUND.get_or_init(discover_interpreters)
+}
+
+pub fn pythons() -> Vec<&'static Interpreter> {
+    interpreters().iter().filter(|found| found.language == Language::Python).collect()
+}
+
+pub fn nodes() -> Vec<&'static Interpreter> {
+    let found: Vec<_> = interpreters().iter().filter(|found| found.language == Language::Node).collect();
+    assert!(!found.is_empty(), "these tests need a Node.js 18 or newer on this machine");
+    found
 }
 
 pub fn any_python() -> Interpreter {

@@ -16,7 +16,11 @@ pub fn check(runtime: Runtime) -> Result<(), ParameterError> {
     match (runtime, successor) {
         (_, Some(successor)) => Err(ParameterError::RuntimeRetired { runtime: name, successor }),
         (
-            Runtime::Python3_9
+            Runtime::Nodejs18X
+            | Runtime::Nodejs20X
+            | Runtime::Nodejs22X
+            | Runtime::Nodejs24X
+            | Runtime::Python3_9
             | Runtime::Python3_10
             | Runtime::Python3_11
             | Runtime::Python3_12
@@ -28,7 +32,10 @@ pub fn check(runtime: Runtime) -> Result<(), ParameterError> {
         ) => Ok(()),
         _ => Err(ParameterError::Unsupported {
             member: "Runtime",
-            reason: format!("{name} cannot be run yet; python3.9 to python3.14, provided.al2 and provided.al2023 can."),
+            reason: format!(
+                "{name} cannot be run yet; nodejs18.x to nodejs24.x, python3.9 to python3.14, provided.al2 and \
+                 provided.al2023 can."
+            ),
         }),
     }
 }
@@ -81,8 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn python_and_custom_runtimes_run() {
-        for name in ["python3.9", "python3.12", "python3.14", "provided.al2", "provided.al2023"] {
+    fn python_node_and_custom_runtimes_run() {
+        let python = ["python3.9", "python3.12", "python3.14"];
+        let node = ["nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x"];
+        for name in python.iter().chain(&node).chain(&["provided.al2", "provided.al2023"]) {
             assert_eq!(check(Runtime::parse(name).unwrap()), Ok(()), "{name}");
         }
     }
@@ -99,7 +108,7 @@ mod tests {
             );
             assert_eq!(error, expected);
         }
-        for name in ["java21", "nodejs22.x", "ruby3.4", "dotnet8", "python3.15"] {
+        for name in ["java21", "ruby3.4", "dotnet8", "python3.15"] {
             let error = check(Runtime::parse(name).unwrap()).unwrap_err().to_string();
             assert!(error.starts_with(&format!("gust does not support Runtime: {name} cannot be run yet")), "{error}");
         }
