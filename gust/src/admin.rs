@@ -169,7 +169,9 @@ impl Node {
             Choice::Nearest(_) => "nearest",
             Choice::Missing => "missing",
         };
-        Value::Object(crate::interpreters::runtime_names().map(|name| (name.clone(), Value::from(fit(&name)))).collect())
+        Value::Object(
+            crate::interpreters::runtime_names().map(|name| (name.clone(), Value::from(fit(&name)))).collect(),
+        )
     }
 }
 

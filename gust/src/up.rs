@@ -76,8 +76,7 @@ async fn serve(
     // What takes long begins when gust serves.
     let (serves, when_served) = watch::channel(false);
     let provide = |sdk, offline| sdk::provide(sdk, offline, &sdk_parent, launcher.clone(), when_served.clone());
-    let sdks =
-        Sdks { python: provide(Sdk::Python, offline_sdks.python), node: provide(Sdk::Node, offline_sdks.node) };
+    let sdks = Sdks { python: provide(Sdk::Python, offline_sdks.python), node: provide(Sdk::Node, offline_sdks.node) };
     let node = Node::new(config.clone(), folder, listener, launcher.clone(), capabilities.clone());
     node.start(storage, sdks).await?;
     serves.send_replace(true);

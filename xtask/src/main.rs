@@ -6,6 +6,7 @@ mod check;
 mod coverage;
 mod demo;
 mod leftovers;
+mod node;
 mod project;
 mod python;
 mod run;

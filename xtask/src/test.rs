@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test, on a machine where nothing was installed by hand.
 
-use crate::{leftovers, project, python, run};
+use crate::{leftovers, node, project, python, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,7 +12,7 @@ const NEXTEST_VERSION: &str = "0.9.143";
 pub enum Part {
     /// Rust tests of all crates.
     Unit,
-    /// Tests of the Python runtime, on every interpreter found.
+    /// Tests of the Python and Node.js runtimes, on every interpreter found.
     Runtimes,
     /// boto3, botocore and the AWS CLI against the real binary.
     Conformance,
@@ -20,11 +20,14 @@ pub enum Part {
     OrdinaryUser,
     /// The AWS SDK for Rust against the real binary.
     RustSdk,
+    /// The AWS SDK for JavaScript against the real binary.
+    JsSdk,
     /// Failures, isolation, restarts, real tools.
     E2e,
 }
 
-const ALL: [Part; 6] = [Part::Unit, Part::Runtimes, Part::Conformance, Part::OrdinaryUser, Part::RustSdk, Part::E2e];
+const ALL: [Part; 7] =
+    [Part::Unit, Part::Runtimes, Part::Conformance, Part::OrdinaryUser, Part::RustSdk, Part::JsSdk, Part::E2e];
 
 /// Its flags.
 #[derive(clap::Args)]
@@ -58,7 +61,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         sections.section("unit tests of all crates", unit);
     }
     if wants(Part::Runtimes) {
-        sections.section("tests of the Python runtime", || runtimes(&gust));
+        sections.section("tests of the runtimes", || runtimes(&gust));
     }
     if wants(Part::Conformance) {
         sections.section("conformance: boto3 and the AWS CLI", || {
@@ -73,6 +76,9 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     if wants(Part::RustSdk) {
         sections.section("conformance: the AWS SDK for Rust", || rust_sdk(&gust));
+    }
+    if wants(Part::JsSdk) {
+        sections.section("conformance: the AWS SDK for JavaScript", || node::sdk_test(&gust));
     }
     if wants(Part::E2e) {
         sections.section("end to end", || {
@@ -142,16 +148,24 @@ fn runtimes(gust: &Path) -> Result<(), String> {
     let report: serde_json::Value =
         serde_json::from_slice(&report.stdout).map_err(|cause| format!("the report of gust doctor: {cause}"))?;
     let rows = report["runtimes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let interpreters: Vec<&str> =
-        rows.iter().filter(|row| row["fit"] == "exact").filter_map(|row| row["path"].as_str()).collect();
-    if interpreters.is_empty() {
-        return Err("gust finds no Python on this machine".to_owned());
-    }
-    for interpreter in interpreters {
-        println!("{interpreter}");
-        let mut tests = Command::new(interpreter);
-        tests.args(["-m", "unittest", "-q"]).current_dir(project::root().join("runtimes/python"));
-        run::run(tests.env("PYTHONDONTWRITEBYTECODE", "1"))?;
+    for (language, name) in [("python", "Python"), ("node", "Node.js")] {
+        let exact = rows.iter().filter(|row| row["fit"] == "exact");
+        let of_language =
+            exact.filter(|row| row["runtime"].as_str().is_some_and(|runtime| runtime.starts_with(language)));
+        let interpreters: Vec<&str> = of_language.filter_map(|row| row["path"].as_str()).collect();
+        if interpreters.is_empty() {
+            return Err(format!("gust finds no {name} on this machine"));
+        }
+        for interpreter in interpreters {
+            println!("{interpreter}");
+            let mut tests = Command::new(interpreter);
+            match language {
+                "python" => tests.args(["-m", "unittest", "-q"]),
+                _ => tests.args(["--test", "--test-reporter=dot"]),
+            };
+            tests.current_dir(project::root().join("runtimes").join(language));
+            run::run(tests.env("PYTHONDONTWRITEBYTECODE", "1"))?;
+        }
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
 use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
 use gust_sandbox::{
-    Choice, Egress, Exit, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError, SandboxSpec, Spawner,
-    SpawnerConfig, choose,
+    Choice, Egress, Exit, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError, SandboxSpec,
+    Spawner, SpawnerConfig, choose,
 };
 use std::fs;
 use std::os::fd::OwnedFd;

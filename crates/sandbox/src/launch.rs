@@ -124,8 +124,7 @@ fn begin(spec: &SandboxSpec, as_root: bool) -> Begin {
         Program::Python { interpreter, transport } => {
             let outside = |path: &Path| (!path.starts_with("/usr")).then(|| path.to_owned());
             let runtime_fds = runtime_fds(*transport);
-            let fresh =
-                spec.env.iter().any(|(name, _)| acts_at_exec(name)) || *transport == RuntimeTransport::Http;
+            let fresh = spec.env.iter().any(|(name, _)| acts_at_exec(name)) || *transport == RuntimeTransport::Http;
             // Entering another user namespace from a zygote takes root.
             let start = if as_root && !fresh {
                 Start::Zygote { interpreter: interpreter.path.clone() }
@@ -236,8 +235,9 @@ mod tests {
 
     #[test]
     fn only_variables_that_act_at_exec_avoid_the_zygote() {
-        let zygote =
-            |env: &[(&str, &str)]| matches!(begin(&spec(env, RuntimeTransport::Channel), true).start, Start::Zygote { .. });
+        let zygote = |env: &[(&str, &str)]| {
+            matches!(begin(&spec(env, RuntimeTransport::Channel), true).start, Start::Zygote { .. })
+        };
         assert!(zygote(&[("MY_PYTHON", "1"), ("PATH", "/bin")]));
         for name in ["PYTHONPATH", "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "AWS_LAMBDA_EXEC_WRAPPER"] {
             assert!(!zygote(&[(name, "x")]), "{name}");

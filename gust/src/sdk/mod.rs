@@ -74,7 +74,9 @@ impl Sdk {
     fn recipe(self) -> &'static str {
         match self {
             Sdk::Python => "make it with: python3 -m pip install --target DIR boto3",
-            Sdk::Node => "make it with: npm install --prefix DIR @aws-sdk/client-s3 (and what else your functions import)",
+            Sdk::Node => {
+                "make it with: npm install --prefix DIR @aws-sdk/client-s3 (and what else your functions import)"
+            }
         }
     }
 
@@ -129,7 +131,8 @@ impl Sdks {
 /// Errors: it is not there, or there is no such SDK in it.
 pub fn offline(sdk: Sdk, folder: &Path) -> Result<PathBuf, Failure> {
     let flag = sdk.flag();
-    let folder = folder.canonicalize().map_err(|cause| Failure::usage(format!("{flag} {}: {cause}", folder.display())))?;
+    let folder =
+        folder.canonicalize().map_err(|cause| Failure::usage(format!("{flag} {}: {cause}", folder.display())))?;
     if !sdk.is_in(&folder) {
         return Err(Failure::usage(format!("{flag} {}: there is no {} in it", folder.display(), sdk.package()))
             .hint(sdk.recipe()));

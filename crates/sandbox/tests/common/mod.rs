@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gust_sandbox::{
-    Choice, Egress, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxSpec, Spawner, SpawnerConfig, choose,
-    discover_interpreters,
+    Choice, Egress, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxSpec, Spawner, SpawnerConfig,
+    choose, discover_interpreters,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
