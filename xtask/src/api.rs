@@ -13,6 +13,12 @@ use std::process::Command;
 /// The botocore release that all descriptions come from.
 const BOTOCORE_VERSION: &str = "1.44.5";
 
+/// Answers, by service and shape, from which AWS leaves members out that its description calls required.
+const LEFT_OUT: &[(&str, &str)] = &[
+    // A function without a config: an empty structure.
+    ("lambda", "GetFunctionCodeSigningConfigResponse"),
+];
+
 /// Writes the newest description of one service, uncompressed. Arguments: wheel, service, target.
 const EXTRACT: &str = r#"
 import gzip, re, sys, zipfile
@@ -77,7 +83,9 @@ fn cut(service: &str, upstream: Upstream, wanted: &BTreeSet<String>) -> Result<A
     }
     operations.sort_by(|a, b| a.0.cmp(&b.0));
     unimplemented.sort_by(|a, b| a.name.cmp(&b.name));
-    let shapes = reachable(&operations, &upstream.shapes)?;
+    let mut shapes = reachable(&operations, &upstream.shapes)?;
+    let leaves_out = |shape: &str| LEFT_OUT.iter().any(|(of, name)| (*of, *name) == (service, shape));
+    shapes.0.iter_mut().filter(|(name, _)| leaves_out(name)).for_each(|(_, shape)| shape.required.clear());
     Ok(Api {
         service: service.to_owned(),
         source: format!("botocore {BOTOCORE_VERSION}"),

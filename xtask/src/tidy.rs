@@ -43,6 +43,11 @@ const EXCEPTIONS: &[Exception] = &[
         word: "tokio::fs",
         reason: "the folders of unpacked packages, which sandboxes mount",
     },
+    Exception {
+        file: "services/lambda/src/code/layers.rs",
+        word: "std::fs",
+        reason: "the folders of merged layers, which sandboxes mount",
+    },
     Exception { file: "services/lambda/src/package.rs", word: "std::fs", reason: "unpacks a package into its folder" },
 ];
 

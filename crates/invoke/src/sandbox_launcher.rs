@@ -65,8 +65,8 @@ impl SandboxLauncher {
 
     fn program(&self, spec: &FunctionSpec) -> Result<Program, LaunchError> {
         if is_custom(&spec.runtime) {
-            check_bootstrap(&spec.code_dir)?;
-            return Ok(Program::Exec { path: "/var/task/bootstrap".to_owned(), args: Vec::new() });
+            let path = find_bootstrap(&spec.code_dir, spec.layers_dir.as_deref())?.to_owned();
+            return Ok(Program::Exec { path, args: Vec::new() });
         }
         match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
             Choice::Exact(interpreter) | Choice::Nearest(interpreter) => {
@@ -86,23 +86,24 @@ impl SandboxLauncher {
     }
 }
 
-/// Whether the package has something to execute, in Lambda's words if not.
-fn check_bootstrap(code_dir: &Path) -> Result<(), LaunchError> {
-    let path = code_dir.join("bootstrap");
-    let invalid = |text: &str| Err(LaunchError::InvalidEntrypoint(text.to_owned()));
-    match fs::metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => {
-            invalid("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+/// What a custom runtime executes: the `bootstrap` of the package, or that of its layers. A failure is told in Lambda's
+/// words.
+fn find_bootstrap(code_dir: &Path, layers_dir: Option<&Path>) -> Result<&'static str, LaunchError> {
+    let places = [(Some(code_dir), "/var/task/bootstrap"), (layers_dir, "/opt/bootstrap")];
+    for (folder, inside) in places {
+        let Some(path) = folder.map(|folder| folder.join("bootstrap")) else { continue };
+        match fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => {}
+            Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
+                return Err(LaunchError::InvalidEntrypoint(format!("fork/exec {inside}: permission denied")));
+            }
+            Ok(_) => return Ok(inside),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LaunchError::Sandbox(format!("{}: {error}", path.display()))),
         }
-        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
-            invalid("fork/exec /var/task/bootstrap: permission denied")
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            invalid("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
-        }
-        Err(error) => Err(LaunchError::Sandbox(format!("{}: {error}", path.display()))),
     }
+    let text = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
+    Err(LaunchError::InvalidEntrypoint(text.to_owned()))
 }
 
 #[async_trait]
@@ -215,15 +216,25 @@ mod tests {
 
     #[test]
     fn a_package_without_something_to_execute_is_the_functions_fault() {
-        let folder = tempfile::tempdir().unwrap();
-        let cause = |folder: &Path| check_bootstrap(folder).map_err(|error| error.to_string());
+        let (folder, layers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let found = |layers: Option<&Path>| find_bootstrap(folder.path(), layers).map_err(|error| error.to_string());
+        let make = |folder: &Path, mode: u32| {
+            let file = folder.join("bootstrap");
+            fs::write(&file, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        };
         let missing = Err("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned());
-        assert_eq!(cause(folder.path()), missing);
-        let file = folder.path().join("bootstrap");
-        fs::write(&file, "#!/bin/sh\n").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(cause(folder.path()), Err("fork/exec /var/task/bootstrap: permission denied".to_owned()));
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(cause(folder.path()), Ok(()));
+        assert_eq!(found(None), missing);
+        assert_eq!(found(Some(layers.path())), missing);
+        make(layers.path(), 0o644);
+        assert_eq!(found(Some(layers.path())), Err("fork/exec /opt/bootstrap: permission denied".to_owned()));
+        make(layers.path(), 0o755);
+        assert_eq!(found(Some(layers.path())), Ok("/opt/bootstrap"));
+        assert_eq!(found(None), missing);
+        make(folder.path(), 0o644);
+        let refused = Err("fork/exec /var/task/bootstrap: permission denied".to_owned());
+        assert_eq!(found(Some(layers.path())), refused);
+        make(folder.path(), 0o755);
+        assert_eq!(found(Some(layers.path())), Ok("/var/task/bootstrap"), "the package's own comes first");
     }
 }

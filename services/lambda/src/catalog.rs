@@ -10,13 +10,16 @@
 use crate::code::CodeStore;
 use crate::error::LambdaError;
 use crate::keys;
+use crate::layer::folder_name;
 use crate::limits;
 use crate::model::{FunctionId, FunctionRecord, LATEST, LoggingRecord, Qualifier, State};
+use crate::urls::{UrlCache, policy_text};
 use async_trait::async_trait;
 use gust_kit::ports::{FunctionCatalog, FunctionSpec, LogFormat, LogLevel, Logging};
 use gust_kit::{CommonError, Platform};
+use gust_store::{Read, Store};
 use gust_types::{AccountId, AwsError, Region};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
@@ -28,6 +31,7 @@ pub struct Catalog {
     platform: Platform,
     code: Arc<CodeStore>,
     cache: RwLock<Cache>,
+    urls: UrlCache,
     settled: watch::Sender<u64>,
     settle_wait: Duration,
 }
@@ -67,6 +71,7 @@ impl Catalog {
             platform,
             code,
             cache: RwLock::new(Cache::new()),
+            urls: UrlCache::default(),
             settled: watch::Sender::new(0),
             settle_wait: Duration::from_millis(settle_wait_ms),
         }
@@ -101,8 +106,9 @@ impl Catalog {
                 return Err(LambdaError::NotActive { state: record.state.as_str() });
             }
             self.code.restore(&record.package).await?;
+            self.code.restore_layers(&record.config.layers).await?;
             let spec = Arc::new(spec_of(id, &record, &self.code));
-            if let Some(spec) = self.keep(id, &record.package.sha256, spec, changes) {
+            if let Some(spec) = self.keep(id, &record.packages(), spec, changes) {
                 return Ok(spec);
             }
         }
@@ -110,7 +116,13 @@ impl Catalog {
     }
 
     /// Remembers `spec`, unless anything has changed since `changes` was read.
-    fn keep(&self, id: &FunctionId, package: &str, spec: Arc<FunctionSpec>, changes: u64) -> Option<Arc<FunctionSpec>> {
+    fn keep(
+        &self,
+        id: &FunctionId,
+        packages: &BTreeSet<String>,
+        spec: Arc<FunctionSpec>,
+        changes: u64,
+    ) -> Option<Arc<FunctionSpec>> {
         let mut cache = self.cache_mut();
         if *cache.changes_of(id) != changes {
             return None;
@@ -121,9 +133,11 @@ impl Catalog {
         if cache.specs.len() >= limits::CATALOG_ENTRIES_MAX {
             cache.specs.clear();
         }
-        let handed_out = cache.handed_out.entry(package.to_owned()).or_default();
-        handed_out.retain(|spec| spec.strong_count() > 0);
-        handed_out.push(Arc::downgrade(&spec));
+        for package in packages {
+            let handed_out = cache.handed_out.entry(package.clone()).or_default();
+            handed_out.retain(|spec| spec.strong_count() > 0);
+            handed_out.push(Arc::downgrade(&spec));
+        }
         cache.specs.insert(id.clone(), spec.clone());
         Some(spec)
     }
@@ -133,6 +147,31 @@ impl Catalog {
         let mut cache = self.cache_mut();
         *cache.changes_of(id) += 1;
         cache.specs.remove(id);
+    }
+
+    /// Forgets all function URLs. To be called after every commit that changes one, or a policy, or removes what
+    /// they belong to.
+    pub fn invalidate_urls(&self) {
+        self.urls.clear();
+    }
+
+    pub(crate) fn urls(&self) -> &UrlCache {
+        &self.urls
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.platform.store
+    }
+
+    /// The policy of a function, a version or an alias, as JSON; `None` if it has none.
+    pub async fn resource_policy(
+        &self,
+        id: &FunctionId,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<Option<String>, LambdaError> {
+        let (id, qualifier) = (id.clone(), qualifier.cloned());
+        let read = move |snapshot: &mut dyn Read| policy_text(snapshot, &id, qualifier.as_ref());
+        self.platform.store.read(read).await
     }
 
     /// Whether somebody holds a spec with this package.
@@ -232,7 +271,7 @@ fn spec_of(id: &FunctionId, record: &FunctionRecord, code: &CodeStore) -> Functi
         tmp_mb: config.ephemeral_mb,
         environment: config.environment.clone().unwrap_or_default(),
         code_dir: code.folder(&record.package.sha256),
-        layers_dir: None,
+        layers_dir: folder_name(&config.layers).map(|name| code.folder(&name)),
         architecture: config.architecture.clone(),
         logging: logging_of(&config.logging),
         tracing_mode: config.tracing_mode.clone(),
@@ -298,8 +337,8 @@ mod tests {
         let changes = catalog.cache().changes[counter(&id)];
         let spec = Arc::new(spec_of(&id, &record, catalog.code()));
         catalog.invalidate(&id);
-        assert!(catalog.keep(&id, &record.package.sha256, spec.clone(), changes).is_none());
-        assert!(catalog.keep(&id, &record.package.sha256, spec, changes + 1).is_some());
+        assert!(catalog.keep(&id, &record.packages(), spec.clone(), changes).is_none());
+        assert!(catalog.keep(&id, &record.packages(), spec, changes + 1).is_some());
     }
 
     #[tokio::test]

@@ -5,6 +5,8 @@
 //! the holds and does the work. Whether a folder exists is the whole truth about a package being unpacked: it
 //! is filled under another name, synced, and renamed into place.
 
+mod layers;
+
 use crate::error::{LambdaError, ParameterError};
 use crate::limits;
 use crate::model::Package;
@@ -343,6 +345,12 @@ pub fn check_zip_size(zip: &Bytes, operation: &'static str) -> Result<(), Lambda
 fn fill(zip: &[u8], root: &Path, unfinished: &Path, folder: &Path, durability: Durability) -> Result<u64, UnpackError> {
     std::fs::create_dir(unfinished)?;
     let unzipped_bytes = unpack(zip, Target::Folder(unfinished))?;
+    complete(root, unfinished, folder, durability)?;
+    Ok(unzipped_bytes)
+}
+
+/// Puts a folder that has been filled into its place.
+fn complete(root: &Path, unfinished: &Path, folder: &Path, durability: Durability) -> io::Result<()> {
     if durability == Durability::Synced {
         // One call for thousands of files; a sync of each would take seconds.
         rustix::fs::syncfs(File::open(unfinished)?).map_err(io::Error::from)?;
@@ -351,12 +359,12 @@ fn fill(zip: &[u8], root: &Path, unfinished: &Path, folder: &Path, durability: D
         Ok(()) => {}
         // An equal package was faster.
         Err(_) if folder.is_dir() => std::fs::remove_dir_all(unfinished)?,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     }
     if durability == Durability::Synced {
         File::open(root)?.sync_all()?;
     }
-    Ok(unzipped_bytes)
+    Ok(())
 }
 
 fn internal_blob(error: BlobError) -> LambdaError {

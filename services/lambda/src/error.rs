@@ -4,6 +4,10 @@
 //! that no page shows were taken from what AWS is known to answer; those nobody has reported are marked
 //! "inferred".
 
+mod attached;
+
+pub use attached::AttachedError;
+
 use crate::limits;
 use gust_kit::CommonError;
 use gust_kit::ports::{InvokeError, ThrottleReason};
@@ -70,6 +74,9 @@ pub enum LambdaError {
     /// A value breaks a constraint that the model does not carry.
     #[error(transparent)]
     Validation(#[from] ValidationError),
+    /// A layer, a policy, a URL or a setting of a function.
+    #[error(transparent)]
+    Attached(#[from] AttachedError),
     /// The packages of the account would exceed their sum.
     #[error("Code storage limit exceeded.")]
     CodeStorageExceeded,
@@ -304,6 +311,10 @@ impl From<LambdaError> for AwsError {
             | LambdaError::UpdateInProgress { .. } => user("ResourceConflictException", 409),
             LambdaError::RevisionMismatch => user("PreconditionFailedException", 412),
             LambdaError::Parameter(_) => user("InvalidParameterValueException", 400),
+            LambdaError::Attached(ref error) => {
+                let (code, status) = error.code_and_status();
+                user(code, status)
+            }
             LambdaError::CodeStorageExceeded => user("CodeStorageExceededException", 400),
             // The API pages call it RequestTooLargeException; the service answers with this code.
             LambdaError::ZipTooLarge { .. } | LambdaError::PayloadTooLarge | LambdaError::EventTooLarge { .. } => {

@@ -3,6 +3,10 @@
 //! Tables 0x0100 to 0x017f belong to this service, 0x0180 to 0x01ff to the queue of invocations. A number,
 //! once given, is never used for anything else. Every value begins with a version byte.
 
+mod attached;
+
+pub use attached::*;
+
 use crate::model::{FunctionId, FunctionRecord, Usage};
 use bytes::Bytes;
 use gust_store::{Key, StoreError, Table};

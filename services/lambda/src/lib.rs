@@ -1,19 +1,26 @@
 //! AWS Lambda's interface: functions, their code, and their invocation. What runs them is a port
 //! ([`gust_kit::ports::Invoker`]).
 
+mod attached;
 mod catalog;
 mod code;
 mod error;
+mod event_configs;
 mod keys;
+mod layer;
+mod layers;
 mod lifecycle;
 pub mod limits;
 mod link;
+mod marker;
 mod model;
 mod op;
 mod output;
 mod package;
 mod rules;
+mod subject;
 mod task;
+mod urls;
 
 pub use catalog::Catalog;
 pub use code::{CodeStore, Durability};

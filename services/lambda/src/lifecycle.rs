@@ -9,15 +9,18 @@
 //! After a crash it finds the note again. Packages that nobody uses any more are removed by the worker too: a
 //! change only names candidates, and the start looks at everything on disk.
 
-use crate::Lambda;
 use crate::code::Hold;
 use crate::error::LambdaError;
 use crate::keys;
 use crate::limits;
 use crate::model::{FunctionId, FunctionRecord, LATEST, LastUpdate, Package, State, Usage};
+use crate::rules;
 use crate::task::to_the_end;
+use crate::{Lambda, attached};
 use futures_util::future::join_all;
 use gust_store::{Order, Range, StoreError, Tx};
+use gust_types::{AccountId, Region};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +35,14 @@ pub fn stored(tx: &mut dyn Tx, id: &FunctionId) -> Result<FunctionRecord, Lambda
     }
 }
 
-fn put_usage(tx: &mut dyn Tx, id: &FunctionId, change: impl Fn(&mut Usage)) -> Result<Usage, StoreError> {
-    let key = keys::usage(&id.account, &id.region);
+/// Changes what an account uses in a region.
+pub fn put_usage(
+    tx: &mut dyn Tx,
+    account: &AccountId,
+    region: &Region,
+    change: impl Fn(&mut Usage),
+) -> Result<Usage, StoreError> {
+    let key = keys::usage(account, region);
     let mut usage = tx.get(&key)?.map_or(Ok(Usage::default()), |bytes| keys::decode(&bytes))?;
     change(&mut usage);
     tx.put(key, keys::encode(&usage))?;
@@ -62,26 +71,26 @@ pub fn check_revision(record: &FunctionRecord, revision_id: Option<&str>) -> Res
 
 /// Changes.
 impl Lambda {
-    /// Stores a new function whose package is held.
+    /// Stores a new function whose packages are held.
     pub async fn insert(
         self: &Arc<Self>,
         id: FunctionId,
         record: FunctionRecord,
-        hold: Hold,
+        holds: Vec<Hold>,
     ) -> Result<(), LambdaError> {
         let this = self.clone();
-        to_the_end(async move { this.insert_now(&id, record, hold).await }).await
+        to_the_end(async move { this.insert_now(&id, record, holds).await }).await
     }
 
-    async fn insert_now(&self, id: &FunctionId, record: FunctionRecord, hold: Hold) -> Result<(), LambdaError> {
+    async fn insert_now(&self, id: &FunctionId, record: FunctionRecord, holds: Vec<Hold>) -> Result<(), LambdaError> {
         let inserted = {
-            let (id, bytes, package) = (id.clone(), keys::encode(&record), record.package);
+            let (id, bytes, packages, package) = (id.clone(), keys::encode(&record), record.packages(), record.package);
             move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
                 let key = keys::function(&id);
                 if tx.get(&key)?.is_some() {
                     return Err(LambdaError::FunctionExists { name: id.name.to_string() });
                 }
-                let usage = put_usage(tx, &id, |usage| {
+                let usage = put_usage(tx, &id.account, &id.region, |usage| {
                     usage.functions += 1;
                     usage.code_bytes += package.zip_bytes;
                 })?;
@@ -90,30 +99,30 @@ impl Lambda {
                 }
                 tx.put(key, bytes.clone())?;
                 tx.put(keys::pending(&id), Default::default())?;
-                tx.put(keys::package_user(&package.sha256, &id), Default::default())?;
+                replace_packages(tx, &id, &BTreeSet::new(), &packages)?;
                 tx.wake(TOPIC);
                 Ok(())
             }
         };
         let outcome = self.platform.store.transact(inserted).await;
-        drop(hold);
+        drop(holds);
         self.catalog.invalidate(id);
         outcome.map(|_| ())
     }
 
     /// Changes code or configuration: `change` turns the stored record into the new one (without effects, it
-    /// may run several times). A new package has to be held. Returns the record as it was committed.
+    /// may run several times). New packages have to be held. Returns the record as it was committed.
     pub async fn change(
         self: &Arc<Self>,
         id: FunctionId,
         revision_id: Option<String>,
-        hold: Option<Hold>,
+        holds: Vec<Hold>,
         change: impl Fn(&mut FunctionRecord) -> Result<(), LambdaError> + Send + Sync + 'static,
     ) -> Result<FunctionRecord, LambdaError> {
         let this = self.clone();
         to_the_end(async move {
             let outcome = this.change_now(&id, revision_id, change).await;
-            drop(hold);
+            drop(holds);
             outcome
         })
         .await
@@ -130,31 +139,32 @@ impl Lambda {
             (self.platform.uuid(), self.platform.uuid(), self.platform.now_ms());
         let changed = {
             let id = id.clone();
-            move |tx: &mut dyn Tx| -> Result<(FunctionRecord, Package), LambdaError> {
+            move |tx: &mut dyn Tx| -> Result<(FunctionRecord, BTreeSet<String>), LambdaError> {
                 let mut record = stored(tx, &id)?;
                 check_revision(&record, revision_id.as_deref())?;
                 check_settled(&record, &id)?;
-                let before = record.package.clone();
+                let (packages, package) = (record.packages(), record.package.clone());
                 change(&mut record)?;
+                rules::layer::check_size(record.package.unzipped_bytes, &record.config.layers)?;
                 record.revision_id.clone_from(&new_revision);
                 record.deployment_id.clone_from(&new_deployment);
                 record.modified_at_ms = now_ms;
                 record.last_update = LastUpdate::InProgress;
-                replace_package(tx, &id, &before, &record.package)?;
+                let after = record.packages();
+                count_package(tx, &id, &package, &record.package)?;
+                replace_packages(tx, &id, &packages, &after)?;
                 tx.put(keys::function(&id), keys::encode(&record))?;
                 tx.put(keys::pending(&id), Default::default())?;
                 tx.wake(TOPIC);
-                Ok((record, before))
+                Ok((record, packages.difference(&after).cloned().collect()))
             }
         };
         let outcome = self.platform.store.transact(changed).await;
         // A failed commit may still have happened (a full disk, a shutdown): better to forget once too often.
         self.catalog.invalidate(id);
-        let (record, before) = outcome?.value;
+        let (record, left) = outcome?.value;
         self.invoker.retire(&id.account, &id.region, &id.name, LATEST, Some(&record.deployment_id));
-        if before.sha256 != record.package.sha256 {
-            self.catalog.code().name_candidate(&before.sha256);
-        }
+        left.iter().for_each(|package| self.catalog.code().name_candidate(package));
         Ok(record)
     }
 
@@ -167,39 +177,57 @@ impl Lambda {
     async fn remove_now(&self, id: &FunctionId) -> Result<(), LambdaError> {
         let removed = {
             let id = id.clone();
-            move |tx: &mut dyn Tx| -> Result<Package, LambdaError> {
+            move |tx: &mut dyn Tx| -> Result<BTreeSet<String>, LambdaError> {
                 let record = stored(tx, &id)?;
-                put_usage(tx, &id, |usage| {
+                put_usage(tx, &id.account, &id.region, |usage| {
                     usage.functions = usage.functions.saturating_sub(1);
                     usage.code_bytes = usage.code_bytes.saturating_sub(record.package.zip_bytes);
                 })?;
                 tx.delete(keys::function(&id))?;
                 tx.delete(keys::pending(&id))?;
-                tx.delete(keys::package_user(&record.package.sha256, &id))?;
-                Ok(record.package)
+                let packages = record.packages();
+                replace_packages(tx, &id, &packages, &BTreeSet::new())?;
+                attached::remove_all(tx, &id)?;
+                Ok(packages)
             }
         };
         let outcome = self.platform.store.transact(removed).await;
         self.catalog.invalidate(id);
-        let package = outcome?.value;
+        self.catalog.invalidate_urls();
+        let packages = outcome?.value;
         self.invoker.retire(&id.account, &id.region, &id.name, LATEST, None);
-        self.catalog.code().name_candidate(&package.sha256);
+        packages.iter().for_each(|package| self.catalog.code().name_candidate(package));
         Ok(())
     }
 }
 
-fn replace_package(tx: &mut dyn Tx, id: &FunctionId, before: &Package, after: &Package) -> Result<(), LambdaError> {
+/// Counts a new package in the place of an old one.
+fn count_package(tx: &mut dyn Tx, id: &FunctionId, before: &Package, after: &Package) -> Result<(), LambdaError> {
     if before == after {
         return Ok(());
     }
-    let usage = put_usage(tx, id, |usage| {
+    let usage = put_usage(tx, &id.account, &id.region, |usage| {
         usage.code_bytes = usage.code_bytes.saturating_sub(before.zip_bytes) + after.zip_bytes;
     })?;
     if usage.code_bytes > limits::CODE_STORAGE_BYTES_MAX && after.zip_bytes > before.zip_bytes {
         return Err(LambdaError::CodeStorageExceeded);
     }
-    tx.delete(keys::package_user(&before.sha256, id))?;
-    tx.put(keys::package_user(&after.sha256, id), Default::default())?;
+    Ok(())
+}
+
+/// Notes that a function uses the packages `after` and no longer those of `before`.
+fn replace_packages(
+    tx: &mut dyn Tx,
+    id: &FunctionId,
+    before: &BTreeSet<String>,
+    after: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    for package in before.difference(after) {
+        tx.delete(keys::package_user(package, id))?;
+    }
+    for package in after.difference(before) {
+        tx.put(keys::package_user(package, id), Default::default())?;
+    }
     Ok(())
 }
 
@@ -261,7 +289,7 @@ impl Lambda {
     async fn settle(&self, id: &FunctionId) -> Result<(), LambdaError> {
         let seen = self.catalog.read(id).await?;
         let lost = match &seen {
-            Some(record) => self.is_lost(&record.package).await?,
+            Some(record) => self.is_lost(record).await?,
             None => false,
         };
         let (deployment_id, new_revision) = (seen.map(|record| record.deployment_id), self.platform.uuid());
@@ -292,21 +320,26 @@ impl Lambda {
         Ok(())
     }
 
-    /// Makes sure that a package is unpacked; says whether it cannot be because its zip is gone or damaged.
-    async fn is_lost(&self, package: &Package) -> Result<bool, LambdaError> {
+    /// Makes sure that all packages are unpacked; says whether one cannot be because its zip is gone or damaged.
+    async fn is_lost(&self, record: &FunctionRecord) -> Result<bool, LambdaError> {
         let code = self.catalog.code();
-        match code.restore(package).await {
-            Ok(()) => Ok(false),
-            Err(LambdaError::Parameter(_)) => {
-                tracing::error!(package = package.sha256, "a function's package is damaged");
-                Ok(true)
+        let layers = record.config.layers.iter().map(|layer| &layer.package);
+        for package in layers.chain([&record.package]) {
+            match code.restore(package).await {
+                Ok(()) => {}
+                Err(LambdaError::Parameter(_)) => {
+                    tracing::error!(package = package.sha256, "a function's package is damaged");
+                    return Ok(true);
+                }
+                Err(_) if code.zip(&package.sha256).await?.is_none() => {
+                    tracing::error!(package = package.sha256, "a function's package is gone");
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
             }
-            Err(_) if code.zip(&package.sha256).await?.is_none() => {
-                tracing::error!(package = package.sha256, "a function's package is gone");
-                Ok(true)
-            }
-            Err(error) => Err(error),
         }
+        code.restore_layers(&record.config.layers).await?;
+        Ok(false)
     }
 
     async fn name_all_candidates(&self) -> Result<(), LambdaError> {

@@ -49,6 +49,14 @@ pub const LIST_PAGE_MAX: i32 = 50;
 /// Source: <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html>.
 pub const CODE_LINK_MS: i64 = 600_000;
 
+/// Most layers of a function.
+pub const LAYERS_MAX: usize = 5;
+/// Greatest size of a function's resource-based policy, as JSON, in bytes (20 KB). AWS names no other for layers.
+pub const POLICY_BYTES_MAX: usize = 20_480;
+/// How many letters and digits the id of a function URL has.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html>.
+pub const URL_ID_CHARS: usize = 32;
+
 // From here on gust's own bounds, which AWS does not document.
 
 /// Most entries of a package: unpacking is bounded in inodes too.

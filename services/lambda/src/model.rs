@@ -1,8 +1,9 @@
 //! What Lambda remembers of a function, and the names by which it is found.
 
+use crate::layer::{LayerUse, merged_name};
 use gust_types::{AccountId, Arn, Region};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -155,6 +156,9 @@ pub struct FunctionConfig {
     pub kms_key_arn: Option<String>,
     /// Its network; kept and shown, without effect.
     pub vpc: Option<VpcRecord>,
+    /// Its layers, in the order in which they are laid over each other.
+    #[serde(default)]
+    pub layers: Vec<LayerUse>,
 }
 
 /// A stored LoggingConfig.
@@ -202,6 +206,13 @@ pub struct Usage {
 }
 
 impl FunctionRecord {
+    /// The names of all packages that it needs on disk: its code, its layers, and what the layers are merged to.
+    pub fn packages(&self) -> BTreeSet<String> {
+        let layers = &self.config.layers;
+        let zips = layers.iter().map(|layer| layer.package.sha256.clone());
+        zips.chain(merged_name(layers)).chain([self.package.sha256.clone()]).collect()
+    }
+
     /// Whether it is being created or updated.
     pub fn is_unsettled(&self) -> bool {
         self.state == State::Pending || self.last_update == LastUpdate::InProgress

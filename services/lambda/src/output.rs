@@ -76,6 +76,12 @@ fn show_parts(record: &FunctionRecord, shown: &mut api::FunctionConfiguration) {
         system_log_level: logging.system_level.as_deref().and_then(api::SystemLogLevel::parse),
         log_group: Some(logging.group.clone()),
     });
+    let layers = config.layers.iter().map(|layer| api::Layer {
+        arn: Some(layer.arn.clone()),
+        code_size: i64::try_from(layer.package.zip_bytes).ok(),
+        ..Default::default()
+    });
+    shown.layers = Some(layers.collect::<Vec<_>>()).filter(|layers| !layers.is_empty());
     shown.vpc_config = config.vpc.as_ref().map(|vpc| api::VpcConfigResponse {
         subnet_ids: Some(vpc.subnet_ids.clone()),
         security_group_ids: Some(vpc.security_group_ids.clone()),
@@ -117,13 +123,13 @@ fn show_state(record: &FunctionRecord, view: View, shown: &mut api::FunctionConf
 }
 
 /// AWS names its build of a runtime; gust's stands for the runtime's name alone.
-fn runtime_version_arn(id: &FunctionId, runtime: &str) -> String {
+pub fn runtime_version_arn(id: &FunctionId, runtime: &str) -> String {
     let digits: String = Sha256::digest(runtime).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("arn:{}:lambda:{}::runtime:{digits}", id.region.partition(), id.region)
 }
 
 /// `2026-11-23T12:00:00.000+0000`
-fn date(at_ms: i64) -> String {
+pub fn date(at_ms: i64) -> String {
     let moment = jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     moment.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
 }

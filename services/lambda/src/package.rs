@@ -268,12 +268,20 @@ impl Unpacking<'_> {
     fn finish(&self, plan: &Plan) -> io::Result<()> {
         let Target::Folder(root) = self.target else { return Ok(()) };
         for folder in plan.folders().into_iter().rev().chain([Path::new("")]) {
-            let folder = File::open(root.join(folder))?;
-            folder.set_permissions(Permissions::from_mode(0o755))?;
-            folder.set_times(FileTimes::new().set_modified(time(MODIFIED_S_DEFAULT)))?;
+            let folder = root.join(folder);
+            std::fs::set_permissions(&folder, Permissions::from_mode(FOLDER_MODE))?;
+            give_final_times(&folder)?;
         }
         Ok(())
     }
+}
+
+/// The mode of every folder.
+pub const FOLDER_MODE: u32 = 0o755;
+
+/// Gives a folder the time that all folders have, so that equal packages are equal on disk.
+pub fn give_final_times(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.set_times(FileTimes::new().set_modified(time(MODIFIED_S_DEFAULT)))
 }
 
 const COPY_BYTES: usize = 65_536;

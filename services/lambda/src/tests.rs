@@ -1,6 +1,8 @@
 //! What the tests of all operations share: a service on a store in memory, with an invoker that only notes.
 
-use crate::api::{CreateFunction, CreateFunctionRequest, FunctionCode, Runtime};
+use crate::api::{
+    CreateFunction, CreateFunctionRequest, FunctionCode, LayerVersionContentInput, PublishLayerVersionRequest, Runtime,
+};
 use crate::model::{FunctionId, Usage};
 use crate::{Catalog, CodeStore, Durability, Lambda, Settings, keys};
 use async_trait::async_trait;
@@ -82,6 +84,13 @@ pub fn create_request(name: &str) -> CreateFunctionRequest {
         code: FunctionCode { zip_file, ..Default::default() },
         ..Default::default()
     }
+}
+
+/// A request for a version of a layer with these files.
+pub fn layer_request(name: &str, files: &[(&str, &[u8])]) -> PublishLayerVersionRequest {
+    let pieces: Vec<Piece<'_>> = files.iter().map(|(name, content)| Piece::File(name, 0o644, content)).collect();
+    let content = LayerVersionContentInput { zip_file: Some(zip_of(&pieces)), ..Default::default() };
+    PublishLayerVersionRequest { layer_name: name.to_owned(), content, ..Default::default() }
 }
 
 /// A call of [`Invoker::retire`].
@@ -314,8 +323,8 @@ async fn a_function_lives_through_the_wire() {
     let again = exchange(&bed, "POST", "/2015-03-31/functions", &[], &body).await;
     assert_eq!((again.status, again.header("x-amzn-errortype")), (409, Some("ResourceConflictException")));
     assert_eq!(json(&again), serde_json::json!({"Type": "User", "message": "Function already exist: a"}));
-    let layers = body.replace("\"Layers\":[]", "\"Layers\":[\"arn:aws:lambda:us-east-1:000000000000:layer:l:1\"]");
-    assert_eq!(exchange(&bed, "POST", "/2015-03-31/functions", &[], &layers).await.status, 501);
+    let image = body.replace("\"Layers\":[]", "\"ImageConfig\":{\"Command\":[\"x\"]}");
+    assert_eq!(exchange(&bed, "POST", "/2015-03-31/functions", &[], &image).await.status, 501);
 
     bed.lambda.settle_pending().await.unwrap();
     let shown = exchange(&bed, "GET", "/2015-03-31/functions/a?Qualifier=%24LATEST", &[], "").await;

@@ -147,11 +147,11 @@ fn what_is_missing_is_named() {
     let headers = HeaderMap::new();
     let request = WireRequest {
         method: "GET",
-        path: "/2015-03-31/functions/f/policy",
+        path: "/2020-04-22/code-signing-configs",
         query: "",
         headers: &headers,
         body: Bytes::new(),
     };
     let found = gust_wire::route(&MODEL, Protocol::RestJson, &request).unwrap();
-    assert!(matches!(found, Routed::Unimplemented("GetPolicy")), "{found:?}");
+    assert!(matches!(found, Routed::Unimplemented("ListCodeSigningConfigs")), "{found:?}");
 }

@@ -24,7 +24,7 @@ impl Operation for CreateFunction {
         let service = &cx.service;
         let id = name::resolve_new(&input.function_name, &cx.call)?;
         unsupported::check_create(&input)?;
-        let config = rules::configuration::create(&input, &id.name, service.settings.machine)?;
+        let mut config = rules::configuration::create(&input, &id.name, service.settings.machine)?;
         op::warn_of_architecture(&config, service.settings.machine);
         let tags = input.tags.take().unwrap_or_default();
         tags::check(&tags)?;
@@ -33,7 +33,11 @@ impl Operation for CreateFunction {
         if service.catalog.read(&id).await?.is_some() {
             return Err(LambdaError::FunctionExists { name: id.name.to_string() });
         }
+        let (layers, mut holds) = service.use_layers(&cx.call, input.layers.as_deref().unwrap_or_default()).await?;
         let (package, hold) = service.catalog.code().stage(zip).await?;
+        rules::layer::check_size(package.unzipped_bytes, &layers)?;
+        holds.push(hold);
+        config.layers = layers;
         let platform = cx.platform();
         let record = FunctionRecord {
             revision_id: platform.uuid(),
@@ -46,7 +50,7 @@ impl Operation for CreateFunction {
             tags,
         };
         let answer = configuration(&id, &record, None, View::Created);
-        service.insert(id, record, hold).await?;
+        service.insert(id, record, holds).await?;
         Ok(answer)
     }
 }

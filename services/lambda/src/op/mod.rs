@@ -1,18 +1,45 @@
 //! The operations, one file each.
 
+mod add_layer_version_permission;
+mod add_permission;
 mod create_function;
+mod create_function_url_config;
 mod delete_function;
+mod delete_function_event_invoke_config;
+mod delete_function_url_config;
+mod delete_layer_version;
 mod get_account_settings;
 mod get_function;
+mod get_function_code_signing_config;
 mod get_function_configuration;
+mod get_function_event_invoke_config;
+mod get_function_recursion_config;
+mod get_function_url_config;
+mod get_layer_version;
+mod get_layer_version_by_arn;
+mod get_layer_version_policy;
+mod get_policy;
+mod get_runtime_management_config;
 pub(crate) mod invoke;
 mod invoke_async;
+mod list_function_event_invoke_configs;
+mod list_function_url_configs;
 mod list_functions;
+mod list_layer_versions;
+mod list_layers;
 mod list_tags;
+mod publish_layer_version;
+mod put_function_event_invoke_config;
+mod put_function_recursion_config;
+mod put_runtime_management_config;
+mod remove_layer_version_permission;
+mod remove_permission;
 mod tag_resource;
 mod untag_resource;
 mod update_function_code;
 mod update_function_configuration;
+mod update_function_event_invoke_config;
+mod update_function_url_config;
 
 use crate::error::LambdaError;
 use crate::model::{FunctionConfig, FunctionRecord, Qualifier};
@@ -22,19 +49,46 @@ use gust_kit::{Cx, Op};
 
 /// Every operation of the service.
 pub const OPERATIONS: &[Op<Lambda>] = &[
+    Op::of::<api::AddLayerVersionPermission>(),
+    Op::of::<api::AddPermission>(),
     Op::of::<api::CreateFunction>(),
+    Op::of::<api::CreateFunctionUrlConfig>(),
     Op::of::<api::DeleteFunction>(),
+    Op::of::<api::DeleteFunctionEventInvokeConfig>(),
+    Op::of::<api::DeleteFunctionUrlConfig>(),
+    Op::of::<api::DeleteLayerVersion>(),
     Op::of::<api::GetAccountSettings>(),
     Op::of::<api::GetFunction>(),
+    Op::of::<api::GetFunctionCodeSigningConfig>(),
     Op::of::<api::GetFunctionConfiguration>(),
+    Op::of::<api::GetFunctionEventInvokeConfig>(),
+    Op::of::<api::GetFunctionRecursionConfig>(),
+    Op::of::<api::GetFunctionUrlConfig>(),
+    Op::of::<api::GetLayerVersion>(),
+    Op::of::<api::GetLayerVersionByArn>(),
+    Op::of::<api::GetLayerVersionPolicy>(),
+    Op::of::<api::GetPolicy>(),
+    Op::of::<api::GetRuntimeManagementConfig>(),
     Op::of::<api::Invoke>(),
     Op::of::<api::InvokeAsync>(),
+    Op::of::<api::ListFunctionEventInvokeConfigs>(),
+    Op::of::<api::ListFunctionUrlConfigs>(),
     Op::of::<api::ListFunctions>(),
+    Op::of::<api::ListLayerVersions>(),
+    Op::of::<api::ListLayers>(),
     Op::of::<api::ListTags>(),
+    Op::of::<api::PublishLayerVersion>(),
+    Op::of::<api::PutFunctionEventInvokeConfig>(),
+    Op::of::<api::PutFunctionRecursionConfig>(),
+    Op::of::<api::PutRuntimeManagementConfig>(),
+    Op::of::<api::RemoveLayerVersionPermission>(),
+    Op::of::<api::RemovePermission>(),
     Op::of::<api::TagResource>(),
     Op::of::<api::UntagResource>(),
     Op::of::<api::UpdateFunctionCode>(),
     Op::of::<api::UpdateFunctionConfiguration>(),
+    Op::of::<api::UpdateFunctionEventInvokeConfig>(),
+    Op::of::<api::UpdateFunctionUrlConfig>(),
 ];
 
 /// The function that a request names, as it is stored.

@@ -12,7 +12,7 @@ use crate::lifecycle::check_revision;
 use crate::model::{FunctionId, FunctionRecord, Package};
 use crate::output::{View, configuration};
 use crate::rules::configuration::first_architecture;
-use crate::rules::{name, runtime, unsupported};
+use crate::rules::{self, name, runtime, unsupported};
 use crate::{Lambda, op};
 use bytes::Bytes;
 use gust_kit::{Cx, Operation};
@@ -44,7 +44,7 @@ impl Operation for UpdateFunctionCode {
         }
         let (package, hold) = service.catalog.code().stage(zip).await?;
         let change = move |record: &mut FunctionRecord| apply(record, package.clone());
-        let record = service.change(id.clone(), input.revision_id, Some(hold), change).await?;
+        let record = service.change(id.clone(), input.revision_id, vec![hold], change).await?;
         op::warn_of_architecture(&record.config, machine);
         Ok(configuration(&id, &record, None, View::Full))
     }
@@ -59,6 +59,7 @@ async fn dry_run(
 ) -> Result<FunctionConfiguration, LambdaError> {
     let package = cx.service.catalog.code().inspect(zip).await?;
     apply(&mut record, package)?;
+    rules::layer::check_size(record.package.unzipped_bytes, &record.config.layers)?;
     Ok(configuration(id, &record, None, View::Full))
 }
 

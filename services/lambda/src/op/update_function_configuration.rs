@@ -22,11 +22,21 @@ impl Operation for UpdateFunctionConfiguration {
         let id = name::resolve_unqualified(&input.function_name, &cx.call, "UpdateFunctionConfiguration")?;
         unsupported::check_update_configuration(&input)?;
         let (machine, revision_id) = (cx.service.settings.machine, input.revision_id.take());
+        let (layers, holds) = match &input.layers {
+            Some(arns) => {
+                let (layers, holds) = cx.service.use_layers(&cx.call, arns).await?;
+                (Some(layers), holds)
+            }
+            None => (None, Vec::new()),
+        };
         let change = move |record: &mut crate::model::FunctionRecord| -> Result<(), LambdaError> {
             record.config = rules::configuration::update(&record.config, &input, machine)?;
+            if let Some(layers) = &layers {
+                record.config.layers.clone_from(layers);
+            }
             Ok(())
         };
-        let record = cx.service.change(id.clone(), revision_id, None, change).await?;
+        let record = cx.service.change(id.clone(), revision_id, holds, change).await?;
         op::warn_of_architecture(&record.config, machine);
         Ok(configuration(&id, &record, None, View::Full))
     }
@@ -85,7 +95,7 @@ mod tests {
             ),
             (
                 UpdateFunctionConfigurationRequest { layers: Some(vec!["l".into()]), ..request("a") },
-                "gust does not support Layers",
+                "Layer version l does not exist.",
             ),
             (
                 UpdateFunctionConfigurationRequest { revision_id: Some("stale".into()), ..request("a") },

@@ -42,6 +42,8 @@ pub fn create(input: &CreateFunctionRequest, name: &str, machine: &str) -> Resul
         },
         kms_key_arn: input.kms_key_arn.clone().filter(|arn| !arn.is_empty()),
         vpc: input.vpc_config.as_ref().map(vpc),
+        // Reading them is not a decision: the operation does it.
+        layers: Vec::new(),
     })
 }
 

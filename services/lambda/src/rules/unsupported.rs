@@ -2,8 +2,8 @@
 //! nothing (`Publish: false`, an empty list), which clients send as a matter of course.
 
 use crate::api::{
-    CreateFunctionRequest, InvocationRequest, PackageType, SnapStart, SnapStartApplyOn, UpdateFunctionCodeRequest,
-    UpdateFunctionConfigurationRequest,
+    CreateFunctionRequest, InvocationRequest, LayerVersionContentInput, PackageType, SnapStart, SnapStartApplyOn,
+    UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
 };
 use crate::error::ParameterError;
 
@@ -11,7 +11,6 @@ use crate::error::ParameterError;
 type Row = (bool, &'static str, &'static str);
 
 const VERSIONS: &str = "published versions do not exist yet.";
-const LAYERS: &str = "layers do not exist yet.";
 const DEAD_LETTERS: &str = "dead-letter queues and topics do not exist yet.";
 const FILE_SYSTEMS: &str = "file systems cannot be mounted.";
 const IMAGES: &str = "container images cannot be run; use a zip.";
@@ -43,7 +42,6 @@ pub fn check_create(input: &CreateFunctionRequest) -> Result<(), ParameterError>
         (asks(&code.source_kms_key_arn), "Code.SourceKMSKeyArn", "packages are not encrypted."),
         (input.publish == Some(true), "Publish", VERSIONS),
         (input.publish_to.is_some(), "PublishTo", VERSIONS),
-        (has_items(&input.layers), "Layers", LAYERS),
         (input.dead_letter_config.as_ref().is_some_and(|it| asks(&it.target_arn)), "DeadLetterConfig", DEAD_LETTERS),
         (has_items(&input.file_system_configs), "FileSystemConfigs", FILE_SYSTEMS),
         (asks(&input.code_signing_config_arn), "CodeSigningConfigArn", SIGNING),
@@ -53,6 +51,14 @@ pub fn check_create(input: &CreateFunctionRequest) -> Result<(), ParameterError>
         (input.durable_config.is_some(), "DurableConfig", DURABLE),
         (input.runtime_config.is_some(), "RuntimeConfig", OWN_RUNTIMES),
         (input.accelerator_config.is_some(), "AcceleratorConfig", ACCELERATORS),
+    ])
+}
+
+/// Refuses what PublishLayerVersion cannot honour.
+pub fn check_layer_content(content: &LayerVersionContentInput) -> Result<(), ParameterError> {
+    refuse_first(&[
+        (content.s3_bucket.is_some() && content.zip_file.is_none(), "Content.S3Bucket", BUCKETS),
+        (content.s3_key.is_some() && content.zip_file.is_none(), "Content.S3Key", BUCKETS),
     ])
 }
 
@@ -71,7 +77,6 @@ pub fn check_update_code(input: &UpdateFunctionCodeRequest) -> Result<(), Parame
 pub fn check_update_configuration(input: &UpdateFunctionConfigurationRequest) -> Result<(), ParameterError> {
     refuse_first(&[
         (input.image_config.is_some(), "ImageConfig", IMAGES),
-        (has_items(&input.layers), "Layers", LAYERS),
         (input.dead_letter_config.as_ref().is_some_and(|it| asks(&it.target_arn)), "DeadLetterConfig", DEAD_LETTERS),
         (has_items(&input.file_system_configs), "FileSystemConfigs", FILE_SYSTEMS),
         (asks_for_snapshots(&input.snap_start), "SnapStart", SNAPSHOTS),
@@ -125,7 +130,7 @@ mod tests {
     fn what_asks_for_nothing_is_let_through() {
         check(|_| {}, None);
         check(|input| input.publish = Some(false), None);
-        check(|input| input.layers = Some(vec![]), None);
+        check(|input| input.layers = Some(vec!["arn".into()]), None);
         check(|input| input.dead_letter_config = Some(DeadLetterConfig { target_arn: Some(String::new()) }), None);
         check(|input| input.snap_start = Some(SnapStart { apply_on: Some(SnapStartApplyOn::None) }), None);
         check(|input| input.file_system_configs = Some(vec![]), None);
@@ -135,7 +140,6 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
         check(|input| input.publish = Some(true), Some("Publish"));
-        check(|input| input.layers = Some(vec!["arn".into()]), Some("Layers"));
         let target = |input: &mut CreateFunctionRequest| {
             input.dead_letter_config = Some(DeadLetterConfig { target_arn: Some("arn".into()) });
         };
@@ -160,8 +164,8 @@ mod tests {
     fn updates_and_invocations_are_held_to_the_same() {
         let code = UpdateFunctionCodeRequest { publish: Some(true), ..Default::default() };
         assert!(check_update_code(&code).unwrap_err().to_string().contains("Publish"));
-        let layers = UpdateFunctionConfigurationRequest { layers: Some(vec!["arn".into()]), ..Default::default() };
-        assert!(check_update_configuration(&layers).unwrap_err().to_string().contains("Layers"));
+        let image = UpdateFunctionConfigurationRequest { image_config: Some(Default::default()), ..Default::default() };
+        assert!(check_update_configuration(&image).unwrap_err().to_string().contains("ImageConfig"));
         let tenant = InvocationRequest { tenant_id: Some("a".into()), ..Default::default() };
         assert!(check_invoke(&tenant).unwrap_err().to_string().contains("TenantId"));
     }
