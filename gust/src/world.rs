@@ -8,7 +8,7 @@ use gust_blob::{Blobs, BlobsOptions};
 use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, Gateway, GatewayConfig, Serving};
 use gust_iam::{Iam, Roles};
 use gust_invoke::{Engine, Launcher, Ports, SdkFolders};
-use gust_kit::ports::{CredentialSource, Credentials, RoleDirectory};
+use gust_kit::ports::{CredentialSource, Credentials, RoleDirectory, UserKeys};
 use gust_kit::{Endpoint, Platform, Registry, ServiceEndpoint};
 use gust_lambda::{Catalog, CodeStore, Durability, Lambda};
 use gust_logs::Logs;
@@ -92,6 +92,7 @@ impl World {
         };
         let catalog = open_catalog(&platform, blobs, folder, config.is_ephemeral())?;
         let endpoints = Arc::new(Endpoints::default());
+        let user_keys: Arc<dyn UserKeys> = key_ring.clone();
         let credentials: Arc<dyn CredentialSource> = key_ring;
         let ports = Ports {
             logs: logs.clone(),
@@ -107,7 +108,7 @@ impl World {
         let registry = Registry::new([
             Arc::new(ServiceEndpoint(lambda.clone())) as Arc<dyn Endpoint>,
             Arc::new(ServiceEndpoint(logs.clone())),
-            Arc::new(ServiceEndpoint(Arc::new(Iam::new(platform.clone())))),
+            Arc::new(ServiceEndpoint(Arc::new(Iam::new(platform.clone(), user_keys)))),
             Arc::new(ServiceEndpoint(Arc::new(sts))),
         ]);
         let mut services: Vec<&'static str> = registry.services().map(|endpoint| endpoint.model().id).collect();

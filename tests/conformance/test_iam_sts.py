@@ -152,8 +152,8 @@ def test_an_assumed_role_acts_as_itself(gust, sts, role):
 @pytest.mark.inferred
 def test_operations_that_are_not_there_say_so_by_name(iam, sts, refused):
     with refused("NotImplemented", 501) as error:
-        iam.create_user(UserName="x")
-    assert "CreateUser" in error["Error"]["Message"]
+        iam.create_saml_provider(SAMLMetadataDocument="x" * 1000, Name="x")
+    assert "CreateSAMLProvider" in error["Error"]["Message"]
     with refused("NotImplemented", 501) as error:
-        sts.get_session_token()
-    assert "GetSessionToken" in error["Error"]["Message"]
+        sts.decode_authorization_message(EncodedMessage="x")
+    assert "DecodeAuthorizationMessage" in error["Error"]["Message"]

@@ -1,6 +1,6 @@
 //! IAM's roles for those who let somebody act in one (the port `RoleDirectory`).
 
-use crate::model::RoleRecord;
+use crate::model::{Holder, Named, RoleRecord};
 use async_trait::async_trait;
 use gust_kit::ports::{RoleDirectory, RoleSummary};
 use gust_store::{Read, Record, Store, StoreError};
@@ -25,13 +25,13 @@ impl RoleDirectory for Roles {
         let Some((account, name)) = parts(role_arn) else { return Ok(None) };
         let wanted = role_arn.to_owned();
         let find = move |read: &mut dyn Read| -> Result<Option<RoleSummary>, StoreError> {
-            let role = RoleRecord::load(read, &crate::keys::role(&account, &name))?;
+            let role = RoleRecord::load(read, &RoleRecord::key(&account, &name))?;
             Ok(role.filter(|role| role.arn(&account) == wanted).map(|role| RoleSummary {
                 arn: wanted.clone(),
-                role_id: role.id,
+                role_id: role.entity.id,
                 max_session_duration_s: role.max_session_duration_s,
                 trust_policy: role.trust_policy,
-                tags: role.tags,
+                tags: role.entity.tags,
             }))
         };
         self.store.read(find).await

@@ -1,8 +1,9 @@
-//! AWS Identity and Access Management: roles and their policies. Policies are kept and checked for
-//! form; they are not evaluated yet.
+//! AWS Identity and Access Management: roles, users, groups and their policies. Policies are kept and checked for form
+//! here; whoever evaluates them asks for those of a principal ([`Policies`]).
 
 mod directory;
 mod error;
+mod family;
 mod keys;
 pub mod limits;
 mod model;
@@ -14,9 +15,10 @@ pub use directory::Roles;
 pub use error::IamError;
 pub use policies::Policies;
 
+use gust_kit::ports::UserKeys;
 use gust_kit::{Op, Platform, Service};
-use gust_store::Tx;
 use gust_wire::ServiceModel;
+use std::sync::Arc;
 
 /// Types, operations, errors and tables, from `api.json`.
 pub mod api {
@@ -27,25 +29,13 @@ pub mod api {
 /// The service.
 pub struct Iam {
     platform: Platform,
+    keys: Arc<dyn UserKeys>,
 }
 
 impl Iam {
-    /// The service over the roles in `platform`'s store.
-    pub fn new(platform: Platform) -> Iam {
-        Iam { platform }
-    }
-
-    /// Commits a change. Whoever keeps policies in memory hears of it before it is acknowledged.
-    async fn change<R: Send + 'static>(
-        &self,
-        change: impl Fn(&mut dyn Tx) -> Result<R, IamError> + Send + Sync + 'static,
-    ) -> Result<R, IamError> {
-        let change = move |tx: &mut dyn Tx| {
-            let result = change(tx)?;
-            tx.wake(policies::CHANGES_TOPIC);
-            Ok(result)
-        };
-        self.platform.store.transact(change).await.map(|committed| committed.value)
+    /// The service over what is in `platform`'s store; `keys` keeps the access keys of users.
+    pub fn new(platform: Platform, keys: Arc<dyn UserKeys>) -> Iam {
+        Iam { platform, keys }
     }
 }
 

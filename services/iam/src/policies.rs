@@ -1,14 +1,14 @@
 //! The policies of principals for whoever evaluates them (the port `PolicySource`): asked on every request, answered from
 //! memory until something changes.
 
-use crate::keys;
-use crate::limits::{CACHED_PRINCIPALS_MAX, INLINE_POLICIES_READ_MAX};
-use crate::model::{InlinePolicyRecord, RoleRecord};
+use crate::family::inline;
+use crate::limits::CACHED_PRINCIPALS_MAX;
+use crate::model::{GroupRecord, Holder, Named, PolicyRecord, RoleRecord, UserRecord};
 use crate::rules::managed;
 use async_trait::async_trait;
 use gust_kit::ports::{Boundary, PolicySource, PrincipalPolicies};
 use gust_kit::{Principal, PrincipalKind, Session};
-use gust_store::{Order, Range, Read, Record, Store, StoreError, Subscription};
+use gust_store::{Read, Record, Store, StoreError, Subscription};
 use gust_types::AccountId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,11 +85,16 @@ impl PolicySource for Policies {
 }
 
 fn gather(read: &mut dyn Read, principal: &Principal) -> Result<PrincipalPolicies, StoreError> {
+    let account = &principal.account;
     let mut policies = match principal.kind {
         PrincipalKind::AssumedRole => of_role(read, principal)?,
-        PrincipalKind::Root | PrincipalKind::User | PrincipalKind::FederatedUser | PrincipalKind::Internal => {
-            PrincipalPolicies::default()
-        }
+        PrincipalKind::User => of_user(read, account, &principal.arn, Some(&principal.user_id))?,
+        // Whoever lent the session is named by it.
+        PrincipalKind::FederatedUser => match &principal.session {
+            Some(session) => of_user(read, account, &session.issuer_arn, None)?,
+            None => PrincipalPolicies::default(),
+        },
+        PrincipalKind::Root | PrincipalKind::Internal => PrincipalPolicies::default(),
     };
     if let Some(session) = principal.session.as_deref() {
         add_session(read, session, principal, &mut policies)?;
@@ -101,15 +106,55 @@ fn gather(read: &mut dyn Read, principal: &Principal) -> Result<PrincipalPolicie
 fn of_role(read: &mut dyn Read, principal: &Principal) -> Result<PrincipalPolicies, StoreError> {
     let name = principal.arn.split('/').nth(1).unwrap_or_default();
     let account = &principal.account;
-    let role = RoleRecord::load(read, &keys::role(account, name))?;
-    let is_same = |role: &RoleRecord| principal.user_id.split(':').next() == Some(role.id.as_str());
+    let role = RoleRecord::load(read, &RoleRecord::key(account, name))?;
+    let is_same = |role: &RoleRecord| principal.user_id.split(':').next() == Some(role.entity.id.as_str());
     let Some(role) = role.filter(is_same) else { return Ok(PrincipalPolicies::default()) };
-    let mut identity = inline(read, &Range::prefix(&keys::inline_policies_of(account, name)))?;
-    for arn in &role.attached {
-        identity.extend(document(read, account, arn)?);
+    let mut policies = PrincipalPolicies { tags: role.entity.tags.clone(), ..PrincipalPolicies::default() };
+    add_own(read, account, &role, &mut policies)?;
+    Ok(policies)
+}
+
+/// What a user may do, by itself and by its groups. `id` tells it from another one that has its name now.
+fn of_user(
+    read: &mut dyn Read,
+    account: &AccountId,
+    arn: &str,
+    id: Option<&str>,
+) -> Result<PrincipalPolicies, StoreError> {
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    let user = UserRecord::load(read, &UserRecord::key(account, name))?;
+    let is_same = |user: &UserRecord| user.arn(account) == arn && id.is_none_or(|id| id == user.entity.id);
+    let Some(user) = user.filter(is_same) else { return Ok(PrincipalPolicies::default()) };
+    let mut policies = PrincipalPolicies {
+        tags: user.entity.tags.clone(),
+        user_name: Some(user.entity.name.clone()),
+        ..PrincipalPolicies::default()
+    };
+    add_own(read, account, &user, &mut policies)?;
+    for group in &user.groups {
+        if let Some(group) = GroupRecord::load(read, &GroupRecord::key(account, group))? {
+            add_own(read, account, &group, &mut policies)?;
+        }
     }
-    let boundary = boundary(read, account, role.permissions_boundary.as_deref())?;
-    Ok(PrincipalPolicies { identity, boundary, tags: role.tags, ..PrincipalPolicies::default() })
+    Ok(policies)
+}
+
+/// Adds what a role, user or group allows and denies by itself.
+fn add_own<H: Holder>(
+    read: &mut dyn Read,
+    account: &AccountId,
+    holder: &H,
+    policies: &mut PrincipalPolicies,
+) -> Result<(), StoreError> {
+    let inline = inline::all(read, H::KIND, account, holder.name())?;
+    policies.identity.extend(inline.into_iter().map(|policy| Arc::from(policy.document)));
+    for arn in &holder.entity().attached {
+        policies.identity.extend(document(read, account, arn)?);
+    }
+    if let Some(arn) = &holder.entity().permissions_boundary {
+        policies.boundary = document(read, account, arn)?.map_or(Boundary::Unknown, Boundary::Document);
+    }
+    Ok(())
 }
 
 fn add_session(
@@ -131,28 +176,25 @@ fn add_session(
     Ok(())
 }
 
-fn inline(read: &mut dyn Read, range: &Range) -> Result<Vec<Arc<str>>, StoreError> {
-    let pairs = read.range(range, Order::Ascending, INLINE_POLICIES_READ_MAX)?;
-    pairs.iter().map(|(_, bytes)| Ok(InlinePolicyRecord::decode(bytes)?.document.into())).collect()
-}
-
 /// The text of a managed policy; `None` if it is gone or gust does not know its content.
-fn document(_read: &mut dyn Read, _account: &AccountId, arn: &str) -> Result<Option<Arc<str>>, StoreError> {
-    let document = managed::document(arn);
+fn document(read: &mut dyn Read, account: &AccountId, arn: &str) -> Result<Option<Arc<str>>, StoreError> {
+    if let Some(document) = managed::document(arn) {
+        return Ok(Some(Arc::from(document)));
+    }
+    let document = match PolicyRecord::existing(read, account, arn)? {
+        Some(policy) => policy.default_document(read, account)?,
+        None => None,
+    };
     if document.is_none() {
         tracing::warn!(policy = arn, "the content of this managed policy is not known: it allows nothing");
     }
     Ok(document.map(Arc::from))
 }
 
-fn boundary(read: &mut dyn Read, account: &AccountId, arn: Option<&str>) -> Result<Boundary, StoreError> {
-    let Some(arn) = arn else { return Ok(Boundary::None) };
-    Ok(document(read, account, arn)?.map_or(Boundary::Unknown, Boundary::Document))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::*;
     use crate::tests::{Bed, POLICY};
     use gust_kit::ports::PolicySource;
 
@@ -213,5 +255,47 @@ mod tests {
         let wide = policies.policies(&session_of(&role.role_id, None)).await.unwrap();
         // The same ARN, id and key with another session cannot be: a key has one session.
         assert!(Arc::ptr_eq(&found, &wide));
+    }
+
+    #[tokio::test]
+    async fn users_have_what_their_groups_have() {
+        let bed = Bed::new();
+        let ann = bed.create_user("ann").await;
+        bed.create_group("staff").await;
+        bed.join("ann", "staff").await.unwrap();
+        let mine = bed.create_policy("mine").await.arn.unwrap();
+        let attach = AttachGroupPolicyRequest { group_name: "staff".to_owned(), policy_arn: mine.clone() };
+        bed.run::<AttachGroupPolicy>(attach).await.unwrap();
+        let bound = PutUserPermissionsBoundaryRequest {
+            user_name: "ann".to_owned(),
+            permissions_boundary: "arn:aws:iam::aws:policy/AIDevOpsAgentFullAccess".to_owned(),
+        };
+        bed.run::<PutUserPermissionsBoundary>(bound).await.unwrap();
+        let policies = Policies::new(bed.store());
+        let caller = Principal { user_id: ann.user_id, ..crate::tests::caller(PrincipalKind::User, &ann.arn) };
+        let found = policies.policies(&caller).await.unwrap();
+        assert_eq!((found.identity.len(), &*found.identity[0]), (1, POLICY));
+        // The content of that boundary is not known: nothing is inside.
+        assert_eq!((&found.boundary, found.user_name.as_deref()), (&Boundary::Unknown, Some("ann")));
+        let version = CreatePolicyVersionRequest {
+            policy_arn: mine,
+            policy_document: POLICY.replace("Allow", "Deny"),
+            set_as_default: Some(true),
+        };
+        bed.run::<CreatePolicyVersion>(version).await.unwrap();
+        let found = policies.policies(&caller).await.unwrap();
+        assert!(found.identity[0].contains("Deny"));
+
+        let session = Session { issuer_arn: caller.arn.clone(), ..Session::default() };
+        let lent = Principal {
+            kind: PrincipalKind::FederatedUser,
+            arn: "arn:aws:sts::000000000000:federated-user/x".to_owned(),
+            session: Some(Arc::new(session)),
+            ..caller.clone()
+        };
+        let lent = policies.policies(&lent).await.unwrap();
+        assert_eq!((lent.identity.len(), lent.session.as_deref()), (1, Some(&[][..])));
+        let stranger = Principal { user_id: "AIDAOTHER".to_owned(), ..caller };
+        assert!(policies.policies(&stranger).await.unwrap().identity.is_empty());
     }
 }

@@ -1,40 +1,22 @@
 //! Attaches a managed policy to a role.
 //!
 //! AWS: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html>
-//! Deviations: only AWS's own managed policies exist yet; they are not evaluated. Errors: NoSuchEntity, InvalidInput,
-//! PolicyNotAttachable, LimitExceeded.
+//! Deviations: policies of AWS's without a document (see `rules/managed.rs`) grant nothing. Errors: NoSuchEntity,
+//! InvalidInput, PolicyNotAttachable, LimitExceeded, UnmodifiableEntity.
 
 use crate::Iam;
 use crate::api::{AttachRolePolicy, AttachRolePolicyRequest};
 use crate::error::IamError;
-use crate::keys;
-use crate::limits::ATTACHED_POLICIES_MAX;
+use crate::family::attachment;
 use crate::model::RoleRecord;
-use crate::rules::managed;
 use gust_kit::{Cx, Operation};
-use gust_store::{Record, Tx};
 
 impl Operation for AttachRolePolicy {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: AttachRolePolicyRequest) -> Result<Self::Output, IamError> {
-        let AttachRolePolicyRequest { role_name, policy_arn } = input;
-        let account = cx.call.account().clone();
-        let attach = move |tx: &mut dyn Tx| -> Result<(), IamError> {
-            managed::check_arn(&policy_arn)?;
-            let mut role = RoleRecord::find(tx, &account, &role_name)?;
-            managed::check_attachable(&policy_arn)?;
-            if role.attached.contains(&policy_arn) {
-                return Ok(());
-            }
-            if role.attached.len() >= ATTACHED_POLICIES_MAX {
-                return Err(IamError::TooManyPolicies);
-            }
-            role.attached.push(policy_arn.clone());
-            Ok(role.save(tx, keys::role(&account, &role_name))?)
-        };
-        cx.service.change(attach).await?;
+        attachment::attach::<RoleRecord>(cx, input.role_name, input.policy_arn).await?;
         Ok(Self::Output::default())
     }
 }

@@ -5,19 +5,15 @@
 //! LimitExceeded, MalformedPolicyDocument, NoSuchEntity (permissions boundary).
 
 use crate::Iam;
-use crate::api::{CreateRole, CreateRoleRequest, CreateRoleResponse, Tag};
+use crate::api::{CreateRole, CreateRoleRequest, CreateRoleResponse};
 use crate::error::IamError;
-use crate::keys;
+use crate::family::{Quota, boundary, change, create, new_entity, tags};
 use crate::limits::{ROLES_MAX, SESSION_DURATION_DEFAULT_S, TRUST_POLICY_CHARACTERS_MAX};
-use crate::model::{RoleRecord, UsageRecord, characters};
-use crate::rules::{managed, policy};
+use crate::model::{Entity, Kind, RoleRecord, SERVICE_ROLE_PATH, characters};
+use crate::rules::policy;
 use gust_kit::{Cx, Operation};
-use gust_store::{Record, Tx};
-use gust_types::Ids;
-use std::collections::BTreeSet;
-
-/// The letters of unique ids.
-const ID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+use gust_store::Tx;
+use gust_types::AccountId;
 
 impl Operation for CreateRole {
     type Service = Iam;
@@ -25,62 +21,55 @@ impl Operation for CreateRole {
 
     async fn run(cx: &Cx<Iam>, input: CreateRoleRequest) -> Result<CreateRoleResponse, IamError> {
         check(&input)?;
-        let account = cx.call.account().clone();
         let role = RoleRecord {
-            id: format!("AROA{}", Ids::text(&*cx.platform().ids, ID_LETTERS, 17)),
-            name: input.role_name,
-            path: input.path.unwrap_or_else(|| "/".to_owned()),
+            entity: Entity {
+                permissions_boundary: input.permissions_boundary,
+                tags: tags::checked(input.tags)?,
+                ..new_entity(cx, "AROA", input.role_name, input.path)
+            },
             trust_policy: input.assume_role_policy_document,
             description: input.description,
             max_session_duration_s: session_duration_s(input.max_session_duration),
-            permissions_boundary: input.permissions_boundary,
-            tags: input.tags.unwrap_or_default().into_iter().map(|Tag { key, value }| (key, value)).collect(),
-            created_at_ms: cx.now_ms(),
-            attached: Vec::new(),
-            inline_characters: 0,
         };
-        let shown = role.show(&account);
-        let create = move |tx: &mut dyn Tx| -> Result<(), IamError> {
-            let key = keys::role(&account, &role.name);
-            if tx.get(&key)?.is_some() {
-                return Err(IamError::RoleExists(role.name.clone()));
-            }
-            let mut usage = UsageRecord::load(tx, &keys::usage(&account))?.unwrap_or_default();
-            if usage.roles >= ROLES_MAX {
-                return Err(IamError::TooManyRoles);
-            }
-            usage.roles += 1;
-            usage.save(tx, keys::usage(&account))?;
-            Ok(role.save(tx, key)?)
+        let create = move |tx: &mut dyn Tx, account: &AccountId| {
+            boundary::check(tx, account, role.entity.permissions_boundary.as_deref())?;
+            create(tx, account, &role, &ROLES, |name| IamError::Exists(Kind::Role, name))?;
+            Ok(role.show(account))
         };
-        cx.service.change(create).await?;
-        Ok(CreateRoleResponse { role: shown })
+        Ok(CreateRoleResponse { role: change(cx, create).await? })
     }
 }
+
+/// How many roles an account has.
+pub(super) const ROLES: Quota = Quota { name: "RolesPerAccount", max: ROLES_MAX, count: |usage| &mut usage.roles };
 
 fn session_duration_s(given: Option<i32>) -> u32 {
     given.and_then(|duration_s| u32::try_from(duration_s).ok()).unwrap_or(SESSION_DURATION_DEFAULT_S)
 }
 
 fn check(input: &CreateRoleRequest) -> Result<(), IamError> {
-    policy::check(&input.assume_role_policy_document, policy::Kind::Trust)?;
-    if characters(&input.assume_role_policy_document) > TRUST_POLICY_CHARACTERS_MAX {
-        return Err(IamError::TrustPolicyTooLong);
+    check_trust(&input.assume_role_policy_document)?;
+    if input.path.as_deref().is_some_and(|path| path.starts_with(SERVICE_ROLE_PATH)) {
+        // The wording is inferred.
+        let message = format!("The path {SERVICE_ROLE_PATH} belongs to service-linked roles.");
+        return Err(IamError::InvalidInput(message));
     }
-    if let Some(boundary) = &input.permissions_boundary {
-        managed::check_boundary(boundary)?;
+    Ok(())
+}
+
+/// Checks the form and the size of a trust policy.
+pub(super) fn check_trust(document: &str) -> Result<(), IamError> {
+    policy::check(document, policy::Kind::Trust)?;
+    if characters(document) > TRUST_POLICY_CHARACTERS_MAX {
+        return Err(IamError::Quota { quota: "ACLSizePerRole", max: TRUST_POLICY_CHARACTERS_MAX });
     }
-    let mut keys = BTreeSet::new();
-    if input.tags.iter().flatten().all(|tag| keys.insert(tag.key.to_lowercase())) {
-        return Ok(());
-    }
-    let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
-    Err(IamError::InvalidInput(message.to_owned()))
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Tag;
     use crate::tests::{Bed, TRUST, refusal};
 
     fn request(name: &str) -> CreateRoleRequest {

@@ -1,39 +1,40 @@
-//! Removes a role that has no policies any more.
+//! Removes a role that has no policies any more and is in no instance profile.
 //!
 //! AWS: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html>
-//! Deviations: none. Errors: NoSuchEntity, DeleteConflict.
+//! Deviations: none. Errors: NoSuchEntity, DeleteConflict, UnmodifiableEntity.
 
+use super::create_role::ROLES;
 use crate::Iam;
 use crate::api::{DeleteRole, DeleteRoleRequest};
 use crate::error::IamError;
-use crate::keys;
-use crate::model::{RoleRecord, UsageRecord};
+use crate::family::{change, inline, list};
+use crate::model::{Holder, Named, ProfileRecord, RoleRecord};
 use gust_kit::{Cx, Operation};
-use gust_store::{Order, Range, Record, Tx};
+use gust_store::Tx;
+use gust_types::AccountId;
 
 impl Operation for DeleteRole {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: DeleteRoleRequest) -> Result<Self::Output, IamError> {
-        let account = cx.call.account().clone();
-        let delete = move |tx: &mut dyn Tx| -> Result<(), IamError> {
-            let role = RoleRecord::find(tx, &account, &input.role_name)?;
-            if !role.attached.is_empty() {
-                return Err(IamError::HasAttachedPolicies);
-            }
-            let inline = Range::prefix(&keys::inline_policies_of(&account, &role.name));
-            if !tx.range(&inline, Order::Ascending, 1)?.is_empty() {
-                return Err(IamError::HasInlinePolicies);
-            }
-            let mut usage = UsageRecord::load(tx, &keys::usage(&account))?.unwrap_or_default();
-            usage.roles = usage.roles.saturating_sub(1);
-            usage.save(tx, keys::usage(&account))?;
-            Ok(tx.delete(keys::role(&account, &role.name))?)
+        let delete = move |tx: &mut dyn Tx, account: &AccountId| {
+            let role = RoleRecord::find(tx, account, &input.role_name)?;
+            role.check_modifiable()?;
+            check_in_no_profile(tx, account, role.name())?;
+            inline::check_none(tx, account, &role)?;
+            ROLES.give_back(tx, account)?;
+            Ok(tx.delete(RoleRecord::key(account, role.name()))?)
         };
-        cx.service.change(delete).await?;
+        change(cx, delete).await?;
         Ok(Self::Output::default())
     }
+}
+
+fn check_in_no_profile(tx: &mut dyn Tx, account: &AccountId, role: &str) -> Result<(), IamError> {
+    let profiles: Vec<ProfileRecord> = list::all(tx, account)?;
+    let is_free = !profiles.iter().any(|profile| profile.holds(role));
+    if is_free { Ok(()) } else { Err(IamError::StillHas("remove roles from instance profile")) }
 }
 
 #[cfg(test)]

@@ -1,32 +1,21 @@
 //! Removes an inline policy of a role.
 //!
 //! AWS: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRolePolicy.html>
-//! Deviations: none. Errors: NoSuchEntity.
+//! Deviations: none. Errors: NoSuchEntity, UnmodifiableEntity.
 
 use crate::Iam;
 use crate::api::{DeleteRolePolicy, DeleteRolePolicyRequest};
 use crate::error::IamError;
-use crate::keys;
-use crate::model::{InlinePolicyRecord, RoleRecord, characters};
+use crate::family::inline;
+use crate::model::RoleRecord;
 use gust_kit::{Cx, Operation};
-use gust_store::{Record, Tx};
 
 impl Operation for DeleteRolePolicy {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: DeleteRolePolicyRequest) -> Result<Self::Output, IamError> {
-        let account = cx.call.account().clone();
-        let delete = move |tx: &mut dyn Tx| -> Result<(), IamError> {
-            let mut role = RoleRecord::find(tx, &account, &input.role_name)?;
-            let key = keys::inline_policy(&account, &input.role_name, &input.policy_name);
-            let policy = InlinePolicyRecord::load(tx, &key)?;
-            let policy = policy.ok_or_else(|| IamError::RolePolicyNotFound(input.policy_name.clone()))?;
-            role.inline_characters = role.inline_characters.saturating_sub(characters(&policy.document));
-            role.save(tx, keys::role(&account, &input.role_name))?;
-            Ok(tx.delete(key)?)
-        };
-        cx.service.change(delete).await?;
+        inline::delete::<RoleRecord>(cx, input.role_name, input.policy_name).await?;
         Ok(Self::Output::default())
     }
 }

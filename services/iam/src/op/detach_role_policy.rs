@@ -1,32 +1,21 @@
 //! Detaches a managed policy from a role.
 //!
 //! AWS: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_DetachRolePolicy.html>
-//! Deviations: none. Errors: NoSuchEntity, InvalidInput.
+//! Deviations: none. Errors: NoSuchEntity, InvalidInput, UnmodifiableEntity.
 
 use crate::Iam;
 use crate::api::{DetachRolePolicy, DetachRolePolicyRequest};
 use crate::error::IamError;
-use crate::keys;
+use crate::family::attachment;
 use crate::model::RoleRecord;
-use crate::rules::managed;
 use gust_kit::{Cx, Operation};
-use gust_store::{Record, Tx};
 
 impl Operation for DetachRolePolicy {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: DetachRolePolicyRequest) -> Result<Self::Output, IamError> {
-        let DetachRolePolicyRequest { role_name, policy_arn } = input;
-        managed::check_arn(&policy_arn)?;
-        let account = cx.call.account().clone();
-        let detach = move |tx: &mut dyn Tx| -> Result<(), IamError> {
-            let mut role = RoleRecord::find(tx, &account, &role_name)?;
-            let at = role.attached.iter().position(|attached| *attached == policy_arn);
-            role.attached.remove(at.ok_or_else(|| IamError::PolicyNotAttached(policy_arn.clone()))?);
-            Ok(role.save(tx, keys::role(&account, &role_name))?)
-        };
-        cx.service.change(detach).await?;
+        attachment::detach::<RoleRecord>(cx, input.role_name, input.policy_arn).await?;
         Ok(Self::Output::default())
     }
 }

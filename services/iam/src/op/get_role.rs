@@ -6,20 +6,21 @@
 use crate::Iam;
 use crate::api::{GetRole, GetRoleRequest, GetRoleResponse};
 use crate::error::IamError;
-use crate::model::RoleRecord;
+use crate::family::look;
+use crate::model::{Named, RoleRecord};
 use gust_kit::{Cx, Operation};
 use gust_store::Read;
+use gust_types::AccountId;
 
 impl Operation for GetRole {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: GetRoleRequest) -> Result<GetRoleResponse, IamError> {
-        let account = cx.call.account().clone();
-        let find = move |read: &mut dyn Read| -> Result<_, IamError> {
-            Ok(RoleRecord::find(read, &account, &input.role_name)?.show(&account))
+        let find = move |read: &mut dyn Read, account: &AccountId| {
+            Ok(RoleRecord::find(read, account, &input.role_name)?.show(account))
         };
-        Ok(GetRoleResponse { role: cx.store().read(find).await? })
+        Ok(GetRoleResponse { role: look(cx, find).await? })
     }
 }
 

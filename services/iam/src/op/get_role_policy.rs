@@ -6,35 +6,24 @@
 use crate::Iam;
 use crate::api::{GetRolePolicy, GetRolePolicyRequest, GetRolePolicyResponse};
 use crate::error::IamError;
-use crate::keys;
-use crate::model::{InlinePolicyRecord, RoleRecord, url_encoded};
+use crate::family::inline;
+use crate::model::RoleRecord;
 use gust_kit::{Cx, Operation};
-use gust_store::{Read, Record};
 
 impl Operation for GetRolePolicy {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: GetRolePolicyRequest) -> Result<GetRolePolicyResponse, IamError> {
-        let account = cx.call.account().clone();
-        let find = move |read: &mut dyn Read| -> Result<GetRolePolicyResponse, IamError> {
-            let role = RoleRecord::find(read, &account, &input.role_name)?;
-            let key = keys::inline_policy(&account, &role.name, &input.policy_name);
-            let policy = InlinePolicyRecord::load(read, &key)?;
-            let policy = policy.ok_or_else(|| IamError::RolePolicyNotFound(input.policy_name.clone()))?;
-            Ok(GetRolePolicyResponse {
-                role_name: role.name,
-                policy_name: policy.name,
-                policy_document: url_encoded(&policy.document),
-            })
-        };
-        cx.store().read(find).await
+        let shown = inline::get::<RoleRecord>(cx, input.role_name, input.policy_name).await?;
+        Ok(GetRolePolicyResponse { role_name: shown.holder, policy_name: shown.name, policy_document: shown.document })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::url_encoded;
     use crate::tests::{Bed, POLICY, refusal};
 
     #[tokio::test]

@@ -4,15 +4,11 @@
 //! Deviations: none. Errors: NoSuchEntity, InvalidInput (marker).
 
 use crate::Iam;
-use crate::api::{
-    AttachedPolicy, ListAttachedRolePolicies, ListAttachedRolePoliciesRequest, ListAttachedRolePoliciesResponse,
-};
+use crate::api::{ListAttachedRolePolicies, ListAttachedRolePoliciesRequest, ListAttachedRolePoliciesResponse};
 use crate::error::IamError;
+use crate::family::attachment;
 use crate::model::RoleRecord;
-use crate::rules::managed::path_and_name;
-use crate::rules::page::{Page, marker};
 use gust_kit::{Cx, Operation};
-use gust_store::Read;
 
 impl Operation for ListAttachedRolePolicies {
     type Service = Iam;
@@ -22,25 +18,12 @@ impl Operation for ListAttachedRolePolicies {
         cx: &Cx<Iam>,
         input: ListAttachedRolePoliciesRequest,
     ) -> Result<ListAttachedRolePoliciesResponse, IamError> {
-        let page = Page::new(input.max_items, input.marker.as_deref())?;
-        let path = input.path_prefix.unwrap_or_else(|| "/".to_owned());
-        let account = cx.call.account().clone();
-        let find = move |read: &mut dyn Read| -> Result<Vec<String>, IamError> {
-            Ok(RoleRecord::find(read, &account, &input.role_name)?.attached)
-        };
-        let mut arns = cx.store().read(find).await?;
-        arns.sort_unstable();
-        arns.retain(|arn| path_and_name(arn).0.starts_with(&path) && page.is_behind(arn));
-        let is_truncated = arns.len() > page.items_max;
-        arns.truncate(page.items_max);
-        let last = arns.last().map(|arn| marker(arn));
-        let shown = arns
-            .into_iter()
-            .map(|arn| AttachedPolicy { policy_name: Some(path_and_name(&arn).1.to_owned()), policy_arn: Some(arn) });
+        let page = (input.max_items, input.marker);
+        let listed = attachment::list::<RoleRecord>(cx, input.role_name, input.path_prefix, page).await?;
         Ok(ListAttachedRolePoliciesResponse {
-            attached_policies: Some(shown.collect()),
-            is_truncated: Some(is_truncated),
-            marker: last.filter(|_| is_truncated),
+            is_truncated: listed.is_truncated(),
+            attached_policies: Some(listed.items),
+            marker: listed.marker,
         })
     }
 }

@@ -6,39 +6,20 @@
 use crate::Iam;
 use crate::api::{ListRolePolicies, ListRolePoliciesRequest, ListRolePoliciesResponse};
 use crate::error::IamError;
-use crate::keys;
-use crate::model::{InlinePolicyRecord, RoleRecord};
-use crate::rules::page::{Page, marker};
+use crate::family::inline;
+use crate::model::RoleRecord;
 use gust_kit::{Cx, Operation};
-use gust_store::{Order, Range, Read, Record};
 
 impl Operation for ListRolePolicies {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: ListRolePoliciesRequest) -> Result<ListRolePoliciesResponse, IamError> {
-        let page = Page::new(input.max_items, input.marker.as_deref())?;
-        let account = cx.call.account().clone();
-        // One more than asked for tells whether there is more.
-        let wanted = page.items_max + 1;
-        let list = move |read: &mut dyn Read| -> Result<Vec<String>, IamError> {
-            let role = RoleRecord::find(read, &account, &input.role_name)?;
-            let prefix = keys::inline_policies_of(&account, &role.name);
-            let range = match &page.after {
-                Some(after) => Range::prefix_after(&prefix, &keys::inline_policy(&account, &role.name, after)),
-                None => Range::prefix(&prefix),
-            };
-            let pairs = read.range(&range, Order::Ascending, wanted)?;
-            pairs.iter().map(|(_, bytes)| Ok(InlinePolicyRecord::decode(bytes)?.name)).collect()
-        };
-        let mut names = cx.store().read(list).await?;
-        let is_truncated = names.len() == wanted;
-        names.truncate(wanted - 1);
-        let last = names.last().map(|name| marker(&name.to_ascii_lowercase()));
+        let listed = inline::list::<RoleRecord>(cx, input.role_name, (input.max_items, input.marker)).await?;
         Ok(ListRolePoliciesResponse {
-            policy_names: names,
-            is_truncated: Some(is_truncated),
-            marker: last.filter(|_| is_truncated),
+            is_truncated: listed.is_truncated(),
+            policy_names: listed.items,
+            marker: listed.marker,
         })
     }
 }

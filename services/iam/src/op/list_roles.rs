@@ -6,74 +6,27 @@
 use crate::Iam;
 use crate::api::{ListRoles, ListRolesRequest, ListRolesResponse};
 use crate::error::IamError;
-use crate::keys;
+use crate::family::list;
 use crate::model::RoleRecord;
-use crate::rules::page::{Page, marker};
 use gust_kit::{Cx, Operation};
-use gust_store::{Order, Range, Read, Record};
+use gust_store::Read;
 use gust_types::AccountId;
-
-/// How many roles are read at once while a path is looked for.
-const BATCH: usize = 256;
 
 impl Operation for ListRoles {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: ListRolesRequest) -> Result<ListRolesResponse, IamError> {
-        let page = Page::new(input.max_items, input.marker.as_deref())?;
-        let path = input.path_prefix.unwrap_or_else(|| "/".to_owned());
-        let account = cx.call.account().clone();
-        let owner = account.clone();
-        // One more than asked for tells whether there is more.
-        let wanted = page.items_max + 1;
-        let list = move |read: &mut dyn Read| roles(read, &account, page.after.as_deref(), &path, wanted);
-        let mut roles = cx.store().read(list).await?;
-        let is_truncated = roles.len() == wanted;
-        roles.truncate(wanted - 1);
-        let last = roles.last().map(|role| marker(&role.name.to_ascii_lowercase()));
-        Ok(ListRolesResponse {
-            roles: roles.iter().map(|role| role.show_listed(&owner)).collect(),
-            is_truncated: Some(is_truncated),
-            marker: last.filter(|_| is_truncated),
-        })
-    }
-}
-
-fn roles(
-    read: &mut dyn Read,
-    account: &AccountId,
-    after: Option<&str>,
-    path: &str,
-    wanted: usize,
-) -> Result<Vec<RoleRecord>, IamError> {
-    let prefix = keys::roles_of(account);
-    let mut range = match after {
-        Some(after) => Range::prefix_after(&prefix, &keys::role(account, after)),
-        None => Range::prefix(&prefix),
-    };
-    let mut found = Vec::new();
-    loop {
-        let batch = read.range(&range, Order::Ascending, BATCH)?;
-        for (_, bytes) in &batch {
-            let role = RoleRecord::decode(bytes)?;
-            if role.path.starts_with(path) {
-                found.push(role);
-            }
-            if found.len() == wanted {
-                return Ok(found);
-            }
-        }
-        match batch.last() {
-            Some((key, _)) if batch.len() == BATCH => range = Range::prefix_after(&prefix, key),
-            _ => return Ok(found),
-        }
+        let show = |_: &mut dyn Read, account: &AccountId, role: &RoleRecord| Ok(role.show_listed(account));
+        let listed = list::page(cx, (input.max_items, input.marker), input.path_prefix, show).await?;
+        Ok(ListRolesResponse { is_truncated: listed.is_truncated(), roles: listed.items, marker: listed.marker })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SCAN_BATCH;
     use crate::tests::{Bed, refusal};
 
     async fn names(bed: &Bed, input: ListRolesRequest) -> (Vec<String>, Option<String>) {
@@ -108,7 +61,7 @@ mod tests {
     #[tokio::test]
     async fn a_path_filters() {
         let bed = Bed::new();
-        for number in 0..BATCH + 10 {
+        for number in 0..SCAN_BATCH + 10 {
             bed.create_role(&format!("r{number:04}")).await;
         }
         bed.create_role_at("/team/", "z").await;

@@ -1,39 +1,21 @@
 //! Sets an inline policy of a role.
 //!
 //! AWS: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html>
-//! Deviations: the policy is kept and not evaluated yet. Errors: NoSuchEntity, MalformedPolicyDocument, LimitExceeded.
+//! Deviations: none. Errors: NoSuchEntity, MalformedPolicyDocument, LimitExceeded, UnmodifiableEntity.
 
 use crate::Iam;
 use crate::api::{PutRolePolicy, PutRolePolicyRequest};
 use crate::error::IamError;
-use crate::keys;
-use crate::limits::INLINE_POLICIES_CHARACTERS_MAX;
-use crate::model::{InlinePolicyRecord, RoleRecord, characters};
-use crate::rules::policy;
+use crate::family::inline;
+use crate::model::RoleRecord;
 use gust_kit::{Cx, Operation};
-use gust_store::{Record, Tx};
 
 impl Operation for PutRolePolicy {
     type Service = Iam;
     type Error = IamError;
 
     async fn run(cx: &Cx<Iam>, input: PutRolePolicyRequest) -> Result<Self::Output, IamError> {
-        let PutRolePolicyRequest { role_name, policy_name, policy_document } = input;
-        policy::check(&policy_document, policy::Kind::Identity)?;
-        let account = cx.call.account().clone();
-        let put = move |tx: &mut dyn Tx| -> Result<(), IamError> {
-            let mut role = RoleRecord::find(tx, &account, &role_name)?;
-            let key = keys::inline_policy(&account, &role_name, &policy_name);
-            let before = InlinePolicyRecord::load(tx, &key)?.map_or(0, |policy| characters(&policy.document));
-            role.inline_characters = (role.inline_characters + characters(&policy_document)).saturating_sub(before);
-            if role.inline_characters > INLINE_POLICIES_CHARACTERS_MAX {
-                return Err(IamError::InlinePoliciesTooLong(role_name.clone()));
-            }
-            let policy = InlinePolicyRecord { name: policy_name.clone(), document: policy_document.clone() };
-            policy.save(tx, key)?;
-            Ok(role.save(tx, keys::role(&account, &role_name))?)
-        };
-        cx.service.change(put).await?;
+        inline::put::<RoleRecord>(cx, input.role_name, input.policy_name, input.policy_document).await?;
         Ok(Self::Output::default())
     }
 }
@@ -41,6 +23,8 @@ impl Operation for PutRolePolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::ROLE_POLICIES_CHARACTERS_MAX;
+    use crate::model::characters;
     use crate::tests::{Bed, refusal};
 
     fn request(name: &str, resource_characters: usize) -> PutRolePolicyRequest {
@@ -56,7 +40,7 @@ mod tests {
         let bed = Bed::new();
         bed.create_role("worker").await;
         let overhead = characters(&request("a", 4).policy_document) - 4;
-        let rest = INLINE_POLICIES_CHARACTERS_MAX - 2 * overhead - 5_000;
+        let rest = ROLE_POLICIES_CHARACTERS_MAX - 2 * overhead - 5_000;
         bed.run::<PutRolePolicy>(request("a", 5_000)).await.unwrap();
         bed.run::<PutRolePolicy>(request("b", rest)).await.unwrap();
         bed.run::<PutRolePolicy>(request("b", rest)).await.unwrap();

@@ -1,17 +1,16 @@
 //! Replaces a role's trust policy.
 //!
 //! AWS: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAssumeRolePolicy.html>
-//! Deviations: principals are not looked up. Errors: NoSuchEntity, MalformedPolicyDocument, LimitExceeded.
+//! Deviations: principals are not looked up. Errors: NoSuchEntity, MalformedPolicyDocument, LimitExceeded,
+//! UnmodifiableEntity.
 
+use super::create_role::check_trust;
 use crate::Iam;
 use crate::api::{UpdateAssumeRolePolicy, UpdateAssumeRolePolicyRequest};
 use crate::error::IamError;
-use crate::keys;
-use crate::limits::TRUST_POLICY_CHARACTERS_MAX;
-use crate::model::{RoleRecord, characters};
-use crate::rules::policy;
+use crate::family::edit;
+use crate::model::{Holder, RoleRecord};
 use gust_kit::{Cx, Operation};
-use gust_store::{Record, Tx};
 
 impl Operation for UpdateAssumeRolePolicy {
     type Service = Iam;
@@ -19,17 +18,13 @@ impl Operation for UpdateAssumeRolePolicy {
 
     async fn run(cx: &Cx<Iam>, input: UpdateAssumeRolePolicyRequest) -> Result<Self::Output, IamError> {
         let UpdateAssumeRolePolicyRequest { role_name, policy_document } = input;
-        policy::check(&policy_document, policy::Kind::Trust)?;
-        if characters(&policy_document) > TRUST_POLICY_CHARACTERS_MAX {
-            return Err(IamError::TrustPolicyTooLong);
-        }
-        let account = cx.call.account().clone();
-        let update = move |tx: &mut dyn Tx| -> Result<(), IamError> {
-            let role = RoleRecord::find(tx, &account, &role_name)?;
-            let role = RoleRecord { trust_policy: policy_document.clone(), ..role };
-            Ok(role.save(tx, keys::role(&account, &role_name))?)
+        check_trust(&policy_document)?;
+        let update = move |role: &mut RoleRecord| {
+            role.check_modifiable()?;
+            role.trust_policy.clone_from(&policy_document);
+            Ok(())
         };
-        cx.service.change(update).await?;
+        edit(cx, role_name, update).await?;
         Ok(Self::Output::default())
     }
 }

@@ -3,3 +3,5 @@
 pub mod managed;
 pub mod page;
 pub mod policy;
+pub mod provider;
+pub mod service_role;
