@@ -155,6 +155,7 @@ impl Node {
                 "queued": queued,
             },
             "environments": {
+                "spare": self.launcher.spare_count(),
                 "idle": snapshot.iter().flat_map(|snapshot| &snapshot.functions).map(|function| function.idle).sum::<usize>(),
                 "frozen": snapshot.iter().flat_map(|snapshot| &snapshot.functions).map(|function| function.frozen).sum::<usize>(),
             },

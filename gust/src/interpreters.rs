@@ -62,6 +62,11 @@ impl DeferredLauncher {
         self.interpreters().await
     }
 
+    /// How many processes wait for functions.
+    pub fn spare_count(&self) -> usize {
+        self.launcher.get().map_or(0, SandboxLauncher::spare_count)
+    }
+
     async fn launcher(&self) -> &SandboxLauncher {
         let make = || async {
             let options = SandboxOptions {

@@ -19,7 +19,9 @@ def start(sdk):
     running = []
 
     def run(*flags, **options):
-        gust = Gust("--sdk", sdk, *flags, **options).ready()
+        nodes = sorted((CACHE / "gust/sdk").glob("node-*"))
+        node_flags = ["--sdk-node", nodes[-1]] if nodes else []
+        gust = Gust("--sdk", sdk, *node_flags, *flags, **options).ready()
         running.append(gust)
         return gust
 

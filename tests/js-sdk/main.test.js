@@ -141,6 +141,6 @@ test('roles and identities', async () => {
   assert.ok(names.includes('js-sdk'));
   const { Account } = await sts.send(new GetCallerIdentityCommand({}));
   assert.strictEqual(Account, '000000000000');
-  const { Credentials } = await sts.send(new AssumeRoleCommand({ RoleArn: role, RoleSessionName: 's' }));
+  const { Credentials } = await sts.send(new AssumeRoleCommand({ RoleArn: role, RoleSessionName: 'session' }));
   assert.match(Credentials.AccessKeyId, /^ASIA/);
 });

@@ -94,6 +94,10 @@ fn measure(options: &Options, built: &Built, python: &Path, rows: &[&String]) ->
         "--sdk",
         &sdk,
     ]);
+    let node = run::output(Command::new("node").args(["-p", "process.execPath"])).unwrap_or_default();
+    if !node.trim().is_empty() {
+        bench.args(["--node", node.trim()]);
+    }
     bench
         .arg("--rust-bootstrap")
         .arg(&built.bootstrap)

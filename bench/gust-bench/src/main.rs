@@ -43,6 +43,9 @@ enum Command {
         /// Its runtime's name.
         #[arg(long)]
         python_runtime: String,
+        /// The Node.js of functions and floors.
+        #[arg(long)]
+        node: Option<PathBuf>,
         /// A `bootstrap` that echoes, built on the crate lambda_runtime.
         #[arg(long)]
         rust_bootstrap: Option<PathBuf>,
@@ -91,6 +94,7 @@ fn main() -> std::io::Result<()> {
             gust,
             python,
             python_runtime,
+            node,
             rust_bootstrap,
             sdk,
             spawn_floor,
@@ -100,8 +104,18 @@ fn main() -> std::io::Result<()> {
             numbers,
         } => {
             let load = std::time::Duration::from_secs(seconds);
-            let context =
-                rows::Context { gust, python, python_runtime, rust_bootstrap, sdk, spawn_floor, rounds, load, raw };
+            let context = rows::Context {
+                gust,
+                python,
+                python_runtime,
+                node,
+                rust_bootstrap,
+                sdk,
+                spawn_floor,
+                rounds,
+                load,
+                raw,
+            };
             print!("{}", report::table(&rows::run(&context, &numbers)?));
             Ok(())
         }

@@ -157,7 +157,12 @@ impl Target {
 
     /// Changes the function's environment, so that its next invocation is a cold one.
     pub fn refresh(&self, function: &str, round: u32) -> io::Result<()> {
-        let body = serde_json::json!({"Environment": {"Variables": {"ROUND": round.to_string()}}});
+        self.refresh_with(function, &serde_json::json!({"ROUND": round.to_string()}))
+    }
+
+    /// The same with these variables.
+    pub fn refresh_with(&self, function: &str, variables: &serde_json::Value) -> io::Result<()> {
+        let body = serde_json::json!({"Environment": {"Variables": variables}});
         let path = format!("/2015-03-31/functions/{function}/configuration");
         expect(&self.send("PUT", &path, body.to_string().as_bytes())?, 200)?;
         self.settle(function)

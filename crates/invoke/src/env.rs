@@ -20,6 +20,30 @@ fn acts_at_exec(name: &str) -> bool {
         || ["PYTHON", "LD_", "MALLOC_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+const LANG: &str = "en_US.UTF-8";
+const TZ: &str = ":UTC";
+
+/// Whether the function sets something that Node.js or what it is made of reads at its start, so that a process that
+/// runs already cannot serve it.
+pub(crate) fn needs_own_node(spec: &FunctionSpec) -> bool {
+    spec.environment.iter().any(|(name, value)| match name.as_str() {
+        // Read when they are needed.
+        "NODE_ENV" | "NODE_PATH" | "NODE_TLS_REJECT_UNAUTHORIZED" => false,
+        "LANG" => value != LANG,
+        "AWS_LAMBDA_EXEC_WRAPPER" | "GLIBC_TUNABLES" => true,
+        name => {
+            ["NODE_", "UV_", "LC_", "LD_", "MALLOC_", "SSL_", "OPENSSL_"].iter().any(|start| name.starts_with(start))
+        }
+    })
+}
+
+/// What a Node.js process has in its environment before it has a function.
+pub(crate) fn node_before_function() -> Vec<(String, String)> {
+    let pairs =
+        [("LANG", LANG), ("TZ", TZ), ("PATH", PATH), ("LD_LIBRARY_PATH", LD_LIBRARY_PATH), ("_GUST_PREBOOTED", "1")];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
 /// The name of a level in `AWS_LAMBDA_LOG_LEVEL`.
 pub(crate) fn level_name(level: LogLevel) -> &'static str {
     match level {
@@ -52,7 +76,7 @@ pub(crate) fn variables(spec: &FunctionSpec, log_stream: &str, credentials: &Cre
         ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.clone()),
         ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
-        ("TZ", ":UTC".to_owned()),
+        ("TZ", TZ.to_owned()),
     ];
     if let Some(token) = &credentials.session_token {
         reserved.push(("AWS_SESSION_TOKEN", token.clone()));
@@ -74,7 +98,7 @@ pub(crate) fn variables(spec: &FunctionSpec, log_stream: &str, credentials: &Cre
         ("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"),
         ("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1"),
         ("_AWS_XRAY_DAEMON_PORT", "2000"),
-        ("LANG", "en_US.UTF-8"),
+        ("LANG", LANG),
         ("PATH", PATH),
         ("LD_LIBRARY_PATH", LD_LIBRARY_PATH),
     ];
@@ -139,6 +163,29 @@ mod tests {
         spec.environment.insert("PYTHONPATH".to_owned(), "/opt/x".to_owned());
         assert!(get(&of(&spec), "LD_LIBRARY_PATH").is_some());
         assert_eq!(get(&variables, "AWS_LAMBDA_LOG_LEVEL"), None);
+    }
+
+    #[test]
+    fn what_acts_at_the_start_of_node_needs_a_process_of_its_own() {
+        let needs = |name: &str, value: &str| {
+            let mut spec = spec("f");
+            spec.environment.insert(name.to_owned(), value.to_owned());
+            needs_own_node(&spec)
+        };
+        for name in [
+            "NODE_OPTIONS",
+            "UV_THREADPOOL_SIZE",
+            "LD_PRELOAD",
+            "NODE_EXTRA_CA_CERTS",
+            "AWS_LAMBDA_EXEC_WRAPPER",
+            "LC_ALL",
+        ] {
+            assert!(needs(name, "1"), "{name}");
+        }
+        for name in ["NODE_ENV", "NODE_PATH", "MY_NODE", "PYTHONPATH"] {
+            assert!(!needs(name, "production"), "{name}");
+        }
+        assert!(needs("LANG", "de_DE.UTF-8") && !needs("LANG", "en_US.UTF-8"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod logs;
 mod machine;
 mod output;
 mod pool;
+mod prebooted;
 mod queue;
 mod queue_driver;
 mod recorder;

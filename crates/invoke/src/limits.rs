@@ -70,6 +70,19 @@ pub const SESSION_MARGIN_MS: i64 = 60_000;
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const PIDS_MAX: u32 = 1_024;
 
+/// Processes started ahead, of all kinds together.
+pub const SPARES_MAX: usize = 8;
+/// Processes started ahead of one kind.
+pub const SPARES_OF_KIND_MAX: usize = 4;
+/// How long a kind is kept ahead that nobody uses. An idle gust has none.
+pub const SPARE_UNUSED_AFTER: Duration = Duration::from_secs(300);
+/// How long the start of another waits after a use, so that whoever is just starting goes first.
+pub const SPARE_REFILL_AFTER: Duration = Duration::from_millis(100);
+/// How long one may take to start. It has the share of a processor that its memory size gives, and no more.
+pub const SPARE_BOOT_WAIT: Duration = Duration::from_secs(30);
+/// What the machine must have left for one to be started, in bytes.
+pub const SPARE_MEMORY_BYTES_MIN: u64 = 512 << 20;
+
 /// Logs that asynchronous events are spread over.
 pub const QUEUE_SHARDS: u64 = 8;
 /// Events of one shard that are in memory at a time.

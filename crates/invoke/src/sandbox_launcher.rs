@@ -1,20 +1,23 @@
 //! Starts environments as real sandboxes.
 
-use crate::env::is_custom;
+use crate::admission::available_memory;
+use crate::env::{is_custom, needs_own_node, node_before_function};
 use crate::launcher::{Control, LaunchError, LaunchOrder, Launched, Launcher, PipeReader};
 use crate::limits::PIDS_MAX;
+use crate::prebooted::{Kind, Prebooted, Spare};
 use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
 use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
 use gust_sandbox::{
-    Choice, Egress, Exit, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError, SandboxSpec,
-    Spawner, SpawnerConfig, choose,
+    Choice, Egress, Exit, Folders, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError,
+    SandboxSpec, Spawner, SpawnerConfig, choose,
 };
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::RwLock;
@@ -30,37 +33,102 @@ pub struct SandboxOptions {
     pub egress: Egress,
 }
 
-/// Starts sandboxes through the spawner.
-pub struct SandboxLauncher {
-    spawner: RwLock<Spawner>,
-    config: SpawnerConfig,
-    options: SandboxOptions,
+const HOSTNAME: &str = "sandbox";
+
+/// A sandbox for a process that waits for a function: with nothing of any function.
+fn vacant(id: String, kind: Kind, egress: Egress) -> SandboxSpec {
+    SandboxSpec {
+        id,
+        program: Program::Node { interpreter: kind.interpreter, transport: RuntimeTransport::Channel },
+        code_dir: PathBuf::new(),
+        layers_dir: None,
+        sdk_dir: None,
+        env: node_before_function(),
+        memory_mb: kind.memory_mb,
+        tmp_mb: kind.tmp_mb,
+        pids_max: PIDS_MAX,
+        egress,
+        hostname: HOSTNAME.to_owned(),
+    }
 }
 
-impl SandboxLauncher {
-    /// A launcher over `spawner`. If that ends, another is started with `config`.
-    pub fn new(spawner: Spawner, config: SpawnerConfig, options: SandboxOptions) -> SandboxLauncher {
-        SandboxLauncher { spawner: RwLock::new(spawner), config, options }
-    }
+/// Starts sandboxes through the spawner.
+pub struct SandboxLauncher {
+    spawners: Arc<Spawners>,
+    options: SandboxOptions,
+    prebooted: Arc<Prebooted>,
+}
 
-    /// Kills every sandbox and ends the spawner, whichever it is by now.
-    ///
-    /// Errors: it did not end in time.
-    pub async fn shutdown(&self) -> Result<(), SandboxError> {
-        self.spawner.read().await.shutdown().await
-    }
+/// The spawner, whichever it is by now.
+struct Spawners {
+    current: RwLock<Spawner>,
+    config: SpawnerConfig,
+}
 
+impl Spawners {
     /// Makes a sandbox; once more, with a new spawner, if the spawner is found to have ended.
     async fn create(&self, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
-        let created = self.spawner.read().await.create(spec.clone()).await;
+        let created = self.current.read().await.create(spec.clone()).await;
         let Err(SandboxError::SpawnerGone) = created else { return created };
-        let mut spawner = self.spawner.write().await;
+        let mut spawner = self.current.write().await;
         // Others may have waited for the same.
         let created = spawner.create(spec.clone()).await;
         let Err(SandboxError::SpawnerGone) = created else { return created };
         tracing::error!("the sandbox spawner ended, with all environments; another is started");
         *spawner = Spawner::start(self.config.clone()).await?;
         spawner.create(spec).await
+    }
+
+    /// Makes a sandbox without a function and waits until its process does.
+    async fn boot(&self, spec: SandboxSpec) -> std::io::Result<Spare> {
+        let created = self.current.read().await.create_vacant(spec).await;
+        Spare::when_waiting(created.map_err(std::io::Error::other)?).await
+    }
+}
+
+impl SandboxLauncher {
+    /// A launcher over `spawner`. If that ends, another is started with `config`.
+    pub fn new(spawner: Spawner, config: SpawnerConfig, options: SandboxOptions) -> SandboxLauncher {
+        let spawners = Arc::new(Spawners { current: RwLock::new(spawner), config });
+        SandboxLauncher { spawners, options, prebooted: Prebooted::new(Arc::new(available_memory)) }
+    }
+
+    /// Kills every sandbox and ends the spawner, whichever it is by now.
+    ///
+    /// Errors: it did not end in time.
+    pub async fn shutdown(&self) -> Result<(), SandboxError> {
+        self.spawners.current.read().await.shutdown().await
+    }
+
+    /// How many processes wait for functions.
+    pub fn spare_count(&self) -> usize {
+        self.prebooted.count()
+    }
+
+    /// A process that was started ahead, with the function of `order`. `None`: there is none, or none that fits.
+    async fn adopt(&self, interpreter: &Interpreter, order: &LaunchOrder) -> Option<Spare> {
+        let LaunchOrder { id, spec, variables, sdk_dir } = order;
+        if needs_own_node(spec) || !self.spawners.current.read().await.can_make_vacant() {
+            return None;
+        }
+        let kind = Kind { interpreter: interpreter.clone(), memory_mb: spec.memory_mb, tmp_mb: spec.tmp_mb };
+        let (spawners, egress, number) = (self.spawners.clone(), self.options.egress, AtomicU64::new(0));
+        let keeper = id.clone();
+        let boot = move |kind: Kind| {
+            let id = format!("spare-{keeper}-{}", number.fetch_add(1, Ordering::Relaxed));
+            let (spawners, spec) = (spawners.clone(), vacant(id, kind, egress));
+            async move { spawners.boot(spec).await }
+        };
+        let spare = self.prebooted.take(kind, boot)?;
+        let folders =
+            Folders { code_dir: spec.code_dir.clone(), layers_dir: spec.layers_dir.clone(), sdk_dir: sdk_dir.clone() };
+        match spare.adopt(folders, variables).await {
+            Ok(spare) => Some(spare),
+            Err(error) => {
+                tracing::warn!(%error, function = spec.arn, "a process started ahead is of no use: a new one is started");
+                None
+            }
+        }
     }
 
     fn program(&self, spec: &FunctionSpec) -> Result<Program, LaunchError> {
@@ -109,8 +177,14 @@ fn find_bootstrap(code_dir: &Path, layers_dir: Option<&Path>) -> Result<&'static
 #[async_trait]
 impl Launcher for SandboxLauncher {
     async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchError> {
+        let program = self.program(&order.spec)?;
+        if let Program::Node { interpreter, transport: RuntimeTransport::Channel } = &program
+            && let Some(spare) = self.adopt(interpreter, &order).await
+        {
+            let launched = connect(spare.sandbox, Some(spare.channel));
+            return launched.map_err(|error| LaunchError::Sandbox(format!("its pipes: {error}")));
+        }
         let LaunchOrder { id, spec, variables, sdk_dir } = order;
-        let program = self.program(&spec)?;
         let sandbox = SandboxSpec {
             id,
             program,
@@ -122,11 +196,11 @@ impl Launcher for SandboxLauncher {
             tmp_mb: spec.tmp_mb,
             pids_max: PIDS_MAX,
             egress: self.options.egress,
-            hostname: "sandbox".to_owned(),
+            hostname: HOSTNAME.to_owned(),
         };
-        let created = self.create(sandbox).await;
+        let created = self.spawners.create(sandbox).await;
         let sandbox = created.map_err(|error| LaunchError::Sandbox(error.to_string()))?;
-        connect(sandbox).map_err(|error| LaunchError::Sandbox(format!("its pipes: {error}")))
+        connect(sandbox, None).map_err(|error| LaunchError::Sandbox(format!("its pipes: {error}")))
     }
 
     fn runtime_version(&self, spec: &FunctionSpec) -> String {
@@ -159,10 +233,14 @@ impl Launcher for SandboxLauncher {
     }
 }
 
-/// Hands the sandbox's descriptors to the reactor.
-fn connect(mut sandbox: Sandbox) -> std::io::Result<Launched> {
-    let connection = match (sandbox.channel.take(), sandbox.runtime_api.take()) {
-        (Some(channel), _) => RuntimeConnection::Channel(Channel::new(UnixStream::from_std(channel)?)),
+/// Hands the sandbox's descriptors to the reactor; `channel` is there if that has it already.
+fn connect(mut sandbox: Sandbox, channel: Option<UnixStream>) -> std::io::Result<Launched> {
+    let channel = match (channel, sandbox.channel.take()) {
+        (None, Some(channel)) => Some(UnixStream::from_std(channel)?),
+        (channel, _) => channel,
+    };
+    let connection = match (channel, sandbox.runtime_api.take()) {
+        (Some(channel), _) => RuntimeConnection::Channel(Channel::new(channel)),
         (None, Some(listener)) => RuntimeConnection::Http(HttpRuntime::serve(TcpListener::from_std(listener)?)),
         (None, None) => return Err(std::io::Error::other("it has neither a channel nor a listener")),
     };

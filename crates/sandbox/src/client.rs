@@ -18,7 +18,7 @@ use crate::connection::{self, Outgoing, Reply, State};
 use crate::launch;
 use crate::protocol::{Failure, Message, Op, Request};
 use crate::spawner::{SPAWNER_ARGUMENT, Settings};
-use crate::{Capabilities, Exit, Interpreter, SandboxError, SandboxSpec, SandboxStats};
+use crate::{Capabilities, Exit, Folders, Interpreter, SandboxError, SandboxSpec, SandboxStats};
 
 /// Requests that wait to be sent, at most; more wait in their callers.
 const REQUESTS_MAX: usize = 1024;
@@ -147,8 +147,27 @@ impl Spawner {
 
     /// Makes a sandbox and starts its program. Bounded to 10 s. If the future is dropped, so is the sandbox.
     pub async fn create(&self, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
-        let as_root = matches!(self.capabilities().mode, crate::Mode::RootV1 | crate::Mode::RootV2);
-        let launch = launch::prepare(&spec, as_root)?;
+        let folders = launch::folders(&spec);
+        self.make(spec, Some(folders)).await
+    }
+
+    /// The same without a function: its folders in `spec` are not looked at, they come with [`Sandbox::attach`], and
+    /// its program has to wait for that.
+    pub async fn create_vacant(&self, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
+        self.make(spec, None).await
+    }
+
+    /// Whether sandboxes can be made without a function: only root can mount in them from outside.
+    pub fn can_make_vacant(&self) -> bool {
+        self.is_root()
+    }
+
+    fn is_root(&self) -> bool {
+        matches!(self.capabilities().mode, crate::Mode::RootV1 | crate::Mode::RootV2)
+    }
+
+    async fn make(&self, spec: SandboxSpec, folders: Option<Folders>) -> Result<Sandbox, SandboxError> {
+        let launch = launch::prepare(&spec, self.is_root(), folders)?;
         let key = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (state_sender, state) = watch::channel(State::Running);
         let mut sandbox = Sandbox {
@@ -250,6 +269,12 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
+    /// Gives a sandbox of [`Spawner::create_vacant`] its function's folders, once.
+    pub async fn attach(&self, folders: Folders) -> Result<(), SandboxError> {
+        launch::check_folders(&folders)?;
+        self.spawner.control(Op::Attach { key: self.key, folders }, CONTROL_TIMEOUT).await
+    }
+
     /// Waits for the main process to end. May be called any number of times, from anywhere; never loses the exit.
     pub async fn wait(&self) -> Exit {
         let mut state = self.state.clone();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::mounts::{NODE_PATH, RUNTIME_DIR};
 use crate::protocol::{Create, RuntimeFds, Start};
 use crate::sys;
-use crate::{Program, RuntimeTransport, SandboxError, SandboxSpec};
+use crate::{Folders, Program, RuntimeTransport, SandboxError, SandboxSpec};
 
 /// Largest environment in bytes, names, values and separators together.
 const ENVIRONMENT_BYTES_MAX: usize = 256 * 1024;
@@ -24,8 +24,17 @@ pub(crate) struct Launch {
     pub channel: Option<UnixStream>,
 }
 
-pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool) -> Result<Launch, SandboxError> {
+/// What a specification says of its function.
+pub(crate) fn folders(spec: &SandboxSpec) -> Folders {
+    Folders { code_dir: spec.code_dir.clone(), layers_dir: spec.layers_dir.clone(), sdk_dir: spec.sdk_dir.clone() }
+}
+
+/// `folders`: what is shown from the start; `None` for a sandbox that gets a function later.
+pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool, folders: Option<Folders>) -> Result<Launch, SandboxError> {
     check(spec)?;
+    if let Some(folders) = &folders {
+        check_folders(folders)?;
+    }
     let Begin { start, runtime_fds, prefix, node } = begin(spec, as_root);
     let environment = environment(&spec.env)?;
     let (output, output_writer) = pipe()?;
@@ -47,9 +56,7 @@ pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool) -> Result<Launch, Sandb
         id: spec.id.clone(),
         start,
         runtime_fds,
-        code_dir: spec.code_dir.clone(),
-        layers_dir: spec.layers_dir.clone(),
-        sdk_dir: spec.sdk_dir.clone(),
+        folders,
         prefix,
         node,
         memory_mb: spec.memory_mb,
@@ -86,17 +93,20 @@ fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
             return invalid(format!("{name} {value}: not in {} to {}", range.start(), range.end()));
         }
     }
-    for folder in [Some(&spec.code_dir), spec.layers_dir.as_ref(), spec.sdk_dir.as_ref()].into_iter().flatten() {
-        if !folder.is_absolute() {
-            return invalid(format!("{}: not an absolute path", folder.display()));
-        }
-    }
     if let Program::Exec { path, .. } = &spec.program
         && !path.starts_with('/')
     {
         return invalid(format!("{path:?}: not an absolute path"));
     }
     Ok(())
+}
+
+pub(crate) fn check_folders(folders: &Folders) -> Result<(), SandboxError> {
+    let all = [Some(&folders.code_dir), folders.layers_dir.as_ref(), folders.sdk_dir.as_ref()];
+    match all.into_iter().flatten().find(|folder| !folder.is_absolute()) {
+        Some(folder) => Err(SandboxError::InvalidSpec(format!("{}: not an absolute path", folder.display()))),
+        None => Ok(()),
+    }
 }
 
 /// True if a variable has its effect when a program is executed, so that a forked one would miss it.
@@ -305,7 +315,8 @@ mod tests {
         refused(|spec| spec.hostname = "a b".to_owned());
         refused(|spec| spec.memory_mb = 63);
         refused(|spec| spec.tmp_mb = 0);
-        refused(|spec| spec.code_dir = "code".into());
+        let relative = SandboxSpec { code_dir: "code".into(), ..good.clone() };
+        assert!(check_folders(&folders(&good)).is_ok() && check_folders(&folders(&relative)).is_err());
         assert!(environment(&[("A=B".to_owned(), String::new())]).is_err());
         assert!(environment(&[("A".to_owned(), "\0".to_owned())]).is_err());
     }

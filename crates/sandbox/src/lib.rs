@@ -5,6 +5,7 @@
 //! remove them all. PID 1 of a sandbox is a **supervisor**, the function is its child (or the child of a Python
 //! zygote that entered the sandbox). ARCHITECTURE.md carries the table of guarantees per [`Mode`].
 
+mod attach;
 mod cgroup;
 mod cgroup_v1;
 mod cgroup_v2;
@@ -34,7 +35,7 @@ pub use client::{Sandbox, Spawner, SpawnerConfig};
 pub use error::SandboxError;
 pub use interpreters::{Choice, Interpreter, Language, choose, discover_interpreters};
 pub use modes::{Capabilities, Enforcement, Guarantee, Mode};
-pub use spec::{CHANNEL_FRAME_BYTES_MAX, Egress, Exit, Program, RuntimeTransport, SandboxSpec, SandboxStats};
+pub use spec::{CHANNEL_FRAME_BYTES_MAX, Egress, Exit, Folders, Program, RuntimeTransport, SandboxSpec, SandboxStats};
 
 /// Runs the spawner and never returns, if this process was started as one (`argv[1] == "__spawner"`).
 ///

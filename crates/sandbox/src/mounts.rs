@@ -13,8 +13,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::Egress;
 use crate::sys::{self, Depth};
+use crate::{Egress, Folders};
 
 /// `MOUNT_ATTR_*` of linux/mount.h.
 const RDONLY: u64 = 1;
@@ -128,17 +128,29 @@ pub(crate) struct OwnTrees {
 }
 
 impl OwnTrees {
-    pub(crate) fn open(code: &Path, layers: Option<&Path>, sdk: Option<&Path>) -> io::Result<OwnTrees> {
+    pub(crate) fn open(folders: &Folders) -> io::Result<OwnTrees> {
         let read_only = |path: &Path| -> io::Result<OwnedFd> {
             let tree = sys::clone_tree(path).step(&format!("open {}", path.display()))?;
             sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Recursive).step("protect a package folder")?;
             Ok(tree)
         };
         Ok(OwnTrees {
-            code: read_only(code)?,
-            layers: layers.map(read_only).transpose()?,
-            sdk: sdk.map(read_only).transpose()?,
+            code: read_only(&folders.code_dir)?,
+            layers: folders.layers_dir.as_deref().map(read_only).transpose()?,
+            sdk: folders.sdk_dir.as_deref().map(read_only).transpose()?,
         })
+    }
+
+    /// Mounts them in the current mount namespace.
+    pub(crate) fn attach(&self) -> io::Result<()> {
+        sys::attach(&self.code, Path::new("/var/task")).step("attach /var/task")?;
+        if let Some(layers) = &self.layers {
+            sys::attach(layers, Path::new("/opt")).step("attach /opt")?;
+        }
+        if let Some(sdk) = &self.sdk {
+            sys::attach(sdk, Path::new("/var/runtime")).step("attach /var/runtime")?;
+        }
+        Ok(())
     }
 }
 
@@ -151,13 +163,9 @@ pub(crate) struct Tmp {
 }
 
 /// Completes a copy of a skeleton. PID 1 of the sandbox calls it, in its own pid and mount namespaces.
-pub(crate) fn assemble(trees: &OwnTrees, tmp: &Tmp, devices: Devices) -> io::Result<()> {
-    sys::attach(&trees.code, Path::new("/var/task")).step("attach /var/task")?;
-    if let Some(layers) = &trees.layers {
-        sys::attach(layers, Path::new("/opt")).step("attach /opt")?;
-    }
-    if let Some(sdk) = &trees.sdk {
-        sys::attach(sdk, Path::new("/var/runtime")).step("attach /var/runtime")?;
+pub(crate) fn assemble(trees: Option<&OwnTrees>, tmp: &Tmp, devices: Devices) -> io::Result<()> {
+    if let Some(trees) = trees {
+        trees.attach()?;
     }
     if devices == Devices::Make {
         mount_proc(Path::new("/proc"))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Egress, Exit, SandboxStats};
+use crate::{Capabilities, Egress, Exit, Folders, SandboxStats};
 
 /// Largest message in bytes. The environment is not in it: it travels in a memfd.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -25,6 +25,11 @@ pub(crate) enum Op {
     Warm {
         interpreter: PathBuf,
         prefix: PathBuf,
+    },
+    /// Shows a function's folders in a sandbox that was made without any.
+    Attach {
+        key: u64,
+        folders: Folders,
     },
     Kill {
         key: u64,
@@ -51,9 +56,8 @@ pub(crate) struct Create {
     pub start: Start,
     /// A log pipe and, for [`Start::Zygote`] or a fresh interpreter, a channel come with the request.
     pub runtime_fds: RuntimeFds,
-    pub code_dir: PathBuf,
-    pub layers_dir: Option<PathBuf>,
-    pub sdk_dir: Option<PathBuf>,
+    /// `None`: they come with [`Op::Attach`].
+    pub folders: Option<Folders>,
     /// Outside of /usr and to be shown at its own path: the interpreter's prefix.
     pub prefix: Option<PathBuf>,
     /// To be shown at /var/lang/bin/node: the executable of Node.js.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::Capabilities;
+use crate::attach;
 use crate::cgroup::{Cgroup, Tree};
 use crate::live::Live;
 use crate::modes;
@@ -196,6 +197,7 @@ impl Spawner {
                     result => result,
                 }
             }
+            Op::Attach { key, folders } => self.with(key, |live| attach::attach(live, folders)),
             Op::Kill { key } => {
                 if let Some(live) = self.live.get_mut(&key) {
                     live.kill();

@@ -39,6 +39,17 @@ pub struct SandboxSpec {
     pub hostname: String,
 }
 
+/// What a function brings along, see [`SandboxSpec`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folders {
+    /// For `/var/task`.
+    pub code_dir: PathBuf,
+    /// For `/opt`.
+    pub layers_dir: Option<PathBuf>,
+    /// For `/var/runtime`.
+    pub sdk_dir: Option<PathBuf>,
+}
+
 /// What a sandbox runs.
 #[derive(Debug, Clone)]
 pub enum Program {

@@ -176,7 +176,7 @@ fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
         HostIds::Own { first } => (first, first, Devices::Make),
         HostIds::Same { .. } => (INSIDE_UID, INSIDE_GID, Devices::Bind),
     };
-    mounts::assemble(&trees, &Tmp { size_mb: create.tmp_mb, uid, gid }, devices)?;
+    mounts::assemble(trees.as_ref(), &Tmp { size_mb: create.tmp_mb, uid, gid }, devices)?;
     let tmp = File::open("/tmp").step("open /tmp")?;
     if matches!(plan.ids, HostIds::Own { .. }) {
         sys::unshare(libc::CLONE_NEWUSER).step("new user namespace")?;
@@ -191,8 +191,8 @@ fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
     Ok((addresses, tmp))
 }
 
-fn open_trees(create: &Create) -> io::Result<OwnTrees> {
-    OwnTrees::open(&create.code_dir, create.layers_dir.as_deref(), create.sdk_dir.as_deref())
+fn open_trees(create: &Create) -> io::Result<Option<OwnTrees>> {
+    create.folders.as_ref().map(OwnTrees::open).transpose()
 }
 
 /// Forks and executes the main program; returns its pid once exec has succeeded.

@@ -53,7 +53,7 @@ async fn write(store: Store, done: Arc<AtomicU64>, stop_at: Instant) -> Result<(
 /// Measures the row.
 pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let flags = context.flags();
+    let flags = context.flags()?;
     let target = Target::start(&context.gust, folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     target.create(&Function {
         name: "accept",

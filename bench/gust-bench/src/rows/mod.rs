@@ -18,6 +18,8 @@ pub struct Context {
     pub python: PathBuf,
     /// Its runtime's name, for example `python3.11`.
     pub python_runtime: String,
+    /// The Node.js that functions and floors use.
+    pub node: Option<PathBuf>,
     /// A `bootstrap` built on the crate lambda_runtime that echoes its event.
     pub rust_bootstrap: Option<PathBuf>,
     /// The folder with the provided SDK.
@@ -34,8 +36,24 @@ pub struct Context {
 
 impl Context {
     /// More flags for `gust up`.
-    pub fn flags(&self) -> Vec<String> {
-        self.sdk.iter().flat_map(|sdk| ["--sdk".to_owned(), sdk.display().to_string()]).collect()
+    pub fn flags(&self) -> io::Result<Vec<String>> {
+        let mut flags: Vec<String> =
+            self.sdk.iter().flat_map(|sdk| ["--sdk".to_owned(), sdk.display().to_string()]).collect();
+        // No row uses the SDK for JavaScript: an empty one keeps npm from running during measurements.
+        let empty = self.raw.join("sdk-node");
+        let landmark = empty.join("node_modules/@aws-sdk/client-s3");
+        std::fs::create_dir_all(&landmark)?;
+        std::fs::write(landmark.join("package.json"), "{}")?;
+        flags.extend(["--sdk-node".to_owned(), empty.display().to_string()]);
+        Ok(flags)
+    }
+
+    /// The runtime that this Node.js is exact for.
+    pub fn node_runtime(&self, node: &Path) -> io::Result<String> {
+        let output = std::process::Command::new(node).arg("--version").output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let major = text.trim().trim_start_matches('v').split('.').next().unwrap_or_default().to_owned();
+        Ok(format!("nodejs{major}.x"))
     }
 
     /// Keeps raw samples, one a line.
@@ -51,7 +69,7 @@ pub fn run(context: &Context, numbers: &[String]) -> io::Result<Vec<Row>> {
     type Group = (&'static [&'static str], fn(&Context) -> io::Result<Vec<Row>>);
     let groups: [Group; 4] = [
         (&["1", "2", "3"], warm::rows),
-        (&["4", "4b", "7"], cold::rows),
+        (&["4", "4b", "6", "7"], cold::rows),
         (&["10"], accept::rows),
         (&["15", "16", "17"], start::rows),
     ];

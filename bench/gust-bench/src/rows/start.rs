@@ -21,7 +21,7 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
 }
 
 fn start_ms(context: &Context, data: &Path) -> io::Result<(f64, Target)> {
-    let flags = context.flags();
+    let flags = context.flags()?;
     let begun = Instant::now();
     let target = Target::start(&context.gust, data, &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     Ok((begun.elapsed().as_secs_f64() * 1e3, target))

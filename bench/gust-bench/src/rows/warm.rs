@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 const EVENT: &[u8] = br#"{"hello":"world","number":42}"#;
 const PYTHON_ECHO: &[u8] = b"def handler(event, context):\n    return event\n";
 
+const NODE_ECHO: &[u8] = b"exports.handler = async (event) => event;\n";
+
 /// A floor "hop" in a process of its own.
 struct Hop {
     child: Child,
@@ -116,7 +118,7 @@ fn measure(context: &Context, target: &Target, function: &str, language: Languag
 /// Measures the rows.
 pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let flags = context.flags();
+    let flags = context.flags()?;
     let target = Target::start(&context.gust, folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     target.create(&Function {
         name: "python-echo",
@@ -129,6 +131,17 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
         latency("1", "warm invoke, Python echo, 1 connection, p50", &python, (4.0, 2.0)),
         throughput("3", "warm invokes per CPU-second, Python echo, 16 connections", &python),
     ];
+    if let Some(node) = &context.node {
+        target.create(&Function {
+            name: "node-echo",
+            runtime: &context.node_runtime(node)?,
+            handler: "index.handler",
+            files: &[("index.js", NODE_ECHO, 0o644)],
+        })?;
+        let node = measure(context, &target, "node-echo", Language::Node)?;
+        rows.insert(1, latency("1", "warm invoke, Node.js echo, 1 connection, p50", &node, (4.0, 2.0)));
+        rows.push(throughput("3", "warm invokes per CPU-second, Node.js echo, 16 connections", &node));
+    }
     if let Some(bootstrap) = &context.rust_bootstrap {
         let bytes = std::fs::read(bootstrap)?;
         target.create(&Function {
@@ -139,7 +152,7 @@ pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
         })?;
         let rust = measure(context, &target, "rust-echo", Language::Rust)?;
         rows.insert(
-            1,
+            1 + usize::from(context.node.is_some()),
             latency("2", "warm invoke, Rust over the HTTP Runtime API, 1 connection, p50", &rust, (5.0, 2.5)),
         );
         rows.push(throughput("3", "warm invokes per CPU-second, Rust echo, 16 connections", &rust));

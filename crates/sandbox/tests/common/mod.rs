@@ -182,6 +182,14 @@ impl Function {
         tokio::time::timeout(DEADLINE, read).await.expect("a frame within the deadline")
     }
 
+    /// Sends any other frame.
+    pub async fn send_frame(&mut self, kind: u8, body: &[u8]) {
+        let mut frame = ((1 + body.len()) as u32).to_le_bytes().to_vec();
+        frame.push(kind);
+        frame.extend(body);
+        self.channel.as_mut().unwrap().write_all(&frame).await.unwrap();
+    }
+
     pub async fn send(&mut self, payload: &[u8], header: Value) {
         let mut full = json!({
             "request_id": "req-1",
