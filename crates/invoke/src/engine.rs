@@ -3,6 +3,7 @@
 use crate::admission::{Admission, Full, MemorySource, Promise, available_memory};
 use crate::endpoint::EndpointServer;
 use crate::execution::{self, Caller};
+use crate::farewell::Farewells;
 use crate::gate::Gates;
 use crate::launcher::Launcher;
 use crate::limits::{
@@ -22,6 +23,7 @@ use gust_kit::ports::{
     AsyncEvent, CredentialSource, FunctionCatalog, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest,
     InvokeStream, Invoker, LogSink,
 };
+use gust_runtime_api::ShutdownReason;
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, Arn, Region};
 use std::borrow::Cow;
@@ -104,6 +106,7 @@ pub(crate) struct Inner {
     functions: Shards<FunctionPool>,
     admission: Admission,
     pub(crate) turns: Turns,
+    pub(crate) farewells: Farewells,
     running: AtomicUsize,
     is_shutting_down: AtomicBool,
     quiet: Notify,
@@ -130,6 +133,7 @@ impl Engine {
             functions: Shards::default(),
             admission: Admission::new(source, settings.memory_reserve_bytes, settings.memory_wait),
             turns: Turns::new(settings.starts_max),
+            farewells: Farewells::default(),
             running: AtomicUsize::new(0),
             is_shutting_down: AtomicBool::new(false),
             quiet: Notify::new(),
@@ -166,8 +170,9 @@ impl Engine {
             is_drained &= queue.stop(until).await;
         }
         for function in inner.functions.all() {
-            drop(function.take_all());
+            inner.farewells.say(function.take_all());
         }
+        inner.farewells.said().await;
         is_drained
     }
 
@@ -287,7 +292,7 @@ impl Inner {
         let key = pool_key(&spec.arn, &spec.version);
         self.functions.get_or_insert(&key, || {
             let gate = self.gates.function(&spec.account, &spec.region, &spec.arn);
-            FunctionPool::new(key.clone().into_owned(), gate, self.settings.idle_timeout)
+            FunctionPool::new(key.clone().into_owned(), gate, self.settings.idle_timeout, self.farewells.clone())
         })
     }
 
@@ -319,7 +324,7 @@ impl Inner {
         let idle = functions.iter().filter_map(|function| Some((function.oldest_idle()?, function)));
         let Some((_, function)) = idle.min_by_key(|(since, _)| *since) else { return false };
         let Some(mut environment) = function.take_oldest() else { return false };
-        environment.kill().await;
+        environment.end(ShutdownReason::Spindown).await;
         true
     }
 

@@ -1,8 +1,9 @@
 //! One environment: a runtime that serves one request at a time, its output, its credentials' end.
 
 use crate::execution::Ending;
+use crate::extension_phases::{self, Stage, watch_processes};
 use crate::launcher::{Control, Launched};
-use crate::limits::{LAST_ANSWER_WAIT, LOG_FLUSH_AFTER, MEMORY_SAMPLE_AFTER, SESSION_MARGIN_MS, SETTLE_WAIT};
+use crate::limits::{LAST_ANSWER_WAIT, LOG_FLUSH_AFTER, MEMORY_SAMPLE_AFTER, SESSION_MARGIN_MS};
 use crate::output::Output;
 use crate::recorder::Recorder;
 use crate::response::Response;
@@ -10,7 +11,9 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gust_kit::ports::{FunctionSpec, InvokeRequest};
-use gust_runtime_api::{Answer, Channel, Invocation, Ready, RuntimeConnection};
+use gust_runtime_api::{
+    Answer, ApiListener, Channel, EnvironmentApi, ExtensionFailure, Invocation, Ready, RuntimeConnection,
+};
 use gust_sandbox::Exit;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +31,13 @@ pub(crate) struct Environment {
     pub(crate) tenant_id: Option<String>,
     pub(crate) recorder: Recorder,
     pub(crate) control: Arc<dyn Control>,
-    connection: RuntimeConnection,
-    output: Output,
-    exit: BoxFuture<'static, Exit>,
-    exited: Option<Exit>,
+    pub(crate) connection: RuntimeConnection,
+    pub(crate) output: Output,
+    pub(crate) exit: BoxFuture<'static, Exit>,
+    pub(crate) exited: Option<Exit>,
+    pub(crate) api: Arc<EnvironmentApi>,
+    stage: Stage,
+    _api_listener: Option<ApiListener>,
     _endpoint: Option<EndpointGuard>,
     /// When its credentials end.
     expires_at_ms: Option<i64>,
@@ -48,6 +54,7 @@ pub(crate) enum InitEnd {
     Ready,
     Failed(gust_runtime_api::FunctionFailure),
     Exited(Exit),
+    Extension(ExtensionFailure),
     TimedOut,
 }
 
@@ -57,6 +64,7 @@ pub(crate) enum InvokeEnd {
     /// Its response broke off, and the runtime lives.
     Truncated,
     Exited(Exit),
+    Extension(ExtensionFailure),
     TimedOut,
 }
 
@@ -67,6 +75,7 @@ pub(crate) struct Birth {
     pub(crate) tenant_id: Option<String>,
     pub(crate) recorder: Recorder,
     pub(crate) endpoint: Option<EndpointGuard>,
+    pub(crate) api: Arc<EnvironmentApi>,
     pub(crate) expires_at_ms: Option<i64>,
     pub(crate) generation: u64,
 }
@@ -74,16 +83,22 @@ pub(crate) struct Birth {
 impl Environment {
     pub(crate) fn new(birth: Birth, launched: Launched) -> Environment {
         let control = launched.control.clone();
+        if let Some(exits) = launched.extension_exits {
+            watch_processes(birth.api.clone(), exits);
+        }
         Environment {
             id: birth.id,
             spec: birth.spec,
             tenant_id: birth.tenant_id,
             recorder: birth.recorder,
             connection: launched.connection,
-            output: Output::new(launched.stdout, launched.log),
+            output: Output::new(launched.stdout, launched.log, launched.extension_output),
             exit: Box::pin(async move { control.exit().await }),
             exited: None,
             control: launched.control,
+            api: birth.api,
+            stage: Stage::Extensions,
+            _api_listener: launched.api_listener,
             _endpoint: birth.endpoint,
             expires_at_ms: birth.expires_at_ms,
             generation: birth.generation,
@@ -97,23 +112,32 @@ impl Environment {
     /// One whose program could not be started: it only has a log.
     pub(crate) fn never_launched(birth: Birth) -> Environment {
         let connection = RuntimeConnection::Channel(Channel::closed());
-        let launched =
-            Launched { connection, stdout: None, log: None, endpoint: None, control: Arc::new(NeverLaunched) };
+        let launched = Launched {
+            connection,
+            stdout: None,
+            log: None,
+            endpoint: None,
+            api_listener: None,
+            extension_output: None,
+            extension_exits: None,
+            control: Arc::new(NeverLaunched),
+        };
         Environment::new(birth, launched)
     }
 
-    /// Waits for the runtime, recording its output, until `until`.
+    /// Waits for the extensions and the runtime, recording their output, until `until`.
     pub(crate) async fn initialise(&mut self, until: Instant) -> InitEnd {
-        let Environment { connection, output, recorder, exit, exited, .. } = self;
+        let Environment { connection, output, recorder, exit, exited, api, control, stage, .. } = self;
         let mut flush_at = Instant::now() + LOG_FLUSH_AFTER;
         loop {
             tokio::select! {
                 biased;
-                ready = connection.ready() => return match ready {
+                ready = extension_phases::ready(stage, connection, api, &**control) => return match ready {
                     Ready::Ready => InitEnd::Ready,
                     Ready::Failed(failure) => InitEnd::Failed(failure),
                     Ready::Closed => InitEnd::Exited(self.exit_after_close().await),
                 },
+                failure = api.extensions.failure() => return InitEnd::Extension(failure),
                 exit = exit.as_mut() => {
                     *exited = Some(exit);
                     // Its last words may still be on their way.
@@ -141,7 +165,10 @@ impl Environment {
         until: Instant,
         response: &mut Response<'_>,
     ) -> InvokeEnd {
-        let Environment { connection, output, recorder, exit, exited, .. } = self;
+        let Environment { connection, output, recorder, exit, exited, api, .. } = self;
+        let has_extensions = !api.extensions.is_empty();
+        let Invocation { request_id, deadline_ms, invoked_function_arn, trace_id, .. } = &invocation;
+        api.extensions.begin_invoke(request_id, *deadline_ms, invoked_function_arn, trace_id.as_deref());
         connection.begin(invocation);
         // START must not wait for the end of a silent function; after that, output flushes.
         let mut flush_at = Some(Instant::now() + LOG_FLUSH_AFTER);
@@ -163,6 +190,7 @@ impl Environment {
                     Answer::Truncated => return self.exit_after_truncation().await,
                     answer => response.take(answer),
                 },
+                failure = api.extensions.failure(), if has_extensions => return InvokeEnd::Extension(failure),
                 ended = exit.as_mut(), if exited.is_none() => {
                     *exited = Some(ended);
                     last_words_until = Some(Instant::now() + LAST_ANSWER_WAIT);
@@ -182,24 +210,6 @@ impl Environment {
                         flush_at = Some(Instant::now() + LOG_FLUSH_AFTER);
                     }
                 }
-            }
-        }
-    }
-
-    /// Waits (bounded) until the runtime is done with the event that it has answered. Returns whether it lives.
-    pub(crate) async fn settle(&mut self) -> bool {
-        let Environment { connection, output, recorder, exit, exited, .. } = self;
-        let until = Instant::now() + SETTLE_WAIT;
-        loop {
-            tokio::select! {
-                biased;
-                () = connection.settled() => return true,
-                exit = exit.as_mut() => {
-                    *exited = Some(exit);
-                    return false;
-                }
-                () = sleep_until(until) => return true,
-                _ = output.read(recorder) => {}
             }
         }
     }
@@ -235,7 +245,7 @@ impl Environment {
         if self.exited.is_none() {
             self.exited = self.exit.as_mut().now_or_never();
         }
-        self.exited.is_none() && self.credentials_last(now_ms, timeout_ms)
+        self.exited.is_none() && !self.api.extensions.has_failed() && self.credentials_last(now_ms, timeout_ms)
     }
 
     fn credentials_last(&self, now_ms: i64, timeout_ms: u64) -> bool {
@@ -277,6 +287,7 @@ impl Environment {
     }
 
     pub(crate) async fn freeze(&mut self) {
+        self.api.telemetry.set_paused(true);
         match self.control.freeze().await {
             Ok(()) => self.is_frozen = true,
             Err(error) => tracing::warn!(environment = self.id, error, "an environment could not be frozen"),
@@ -288,6 +299,7 @@ impl Environment {
         if self.is_frozen {
             self.control.thaw().await?;
             self.is_frozen = false;
+            self.api.telemetry.set_paused(false);
         }
         Ok(())
     }
@@ -316,6 +328,18 @@ impl Control for NeverLaunched {
     }
 
     async fn thaw(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn start_program(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn terminate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn end_boost(&self) -> Result<(), String> {
         Ok(())
     }
 

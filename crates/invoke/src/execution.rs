@@ -5,6 +5,7 @@
 
 use crate::engine::Inner;
 use crate::environment::{Environment, InvokeEnd};
+use crate::extension_phases::Settled;
 use crate::failures::{self, PlatformFailure};
 use crate::gate::Slot;
 use crate::limits::RETURNING_WAIT;
@@ -16,7 +17,7 @@ use crate::statistics::Ended;
 use crate::turn::Next;
 use bytes::Bytes;
 use gust_kit::ports::{InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
-use gust_runtime_api::{FunctionFailure, Invocation};
+use gust_runtime_api::{FunctionFailure, Invocation, ShutdownReason};
 use gust_types::{Clock, SystemClock};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,8 +45,7 @@ impl Ending {
                 Some(kind) if kind.starts_with("Runtime.") || kind.starts_with("Function.") => Status::Error(kind),
                 kind => Status::FunctionError(kind),
             },
-            Ending::Platform(PlatformFailure::TimedOut { .. }) => Status::Timeout,
-            Ending::Platform(failure) => Status::Error(failure.error_type().to_owned()),
+            Ending::Platform(failure) => failure.status(),
         }
     }
 
@@ -146,7 +146,8 @@ pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request
             (ending, Fate::Dead)
         }
         None => {
-            let ending = invoke(&mut environment, &running, &mut caller.reply).await;
+            let invocation_id = engine.platform.ids.uuid();
+            let ending = invoke(&mut environment, &running, invocation_id, &mut caller.reply).await;
             let fate = if ending.ends_environment() { Fate::Ends } else { Fate::Lives };
             (ending, fate)
         }
@@ -201,6 +202,7 @@ async fn acquire(
             continue;
         }
         if !environment.is_usable(SystemClock.now_ms(), spec.timeout_ms) {
+            engine.farewells.say(vec![environment]);
             continue;
         }
         match environment.thaw().await {
@@ -228,7 +230,7 @@ fn write_start(environment: &mut Environment, running: &Running) {
     environment.recorder.platform(SystemClock.now_ms(), &event);
 }
 
-async fn invoke(environment: &mut Environment, running: &Running, reply: &mut Reply) -> Ending {
+async fn invoke(environment: &mut Environment, running: &Running, invocation_id: String, reply: &mut Reply) -> Ending {
     let Running { request, trace_header, began, .. } = running;
     write_start(environment, running);
     let timeout_ms = request.function.timeout_ms;
@@ -241,6 +243,7 @@ async fn invoke(environment: &mut Environment, running: &Running, reply: &mut Re
         invoked_function_arn: request.invoked_arn.clone(),
         trace_id: Some(trace_header.clone()),
         client_context: request.client_context.clone(),
+        invocation_id: Some(invocation_id),
         cognito_identity: None,
         tenant_id: request.tenant_id.clone(),
         payload: request.payload.clone(),
@@ -250,6 +253,7 @@ async fn invoke(environment: &mut Environment, running: &Running, reply: &mut Re
         InvokeEnd::Answered(ending) => ending,
         InvokeEnd::Truncated => Ending::FunctionError(failures::truncated_response(request.request_id.as_str())),
         InvokeEnd::Exited(exit) => Ending::Platform(PlatformFailure::Exited(exit)),
+        InvokeEnd::Extension(failure) => Ending::Platform(PlatformFailure::Extension(failure)),
         InvokeEnd::TimedOut => Ending::Platform(PlatformFailure::TimedOut { timeout_ms }),
     }
 }
@@ -273,7 +277,7 @@ async fn conclude(
         duration_us,
         is_cold: running.is_cold,
         init_us: running.init_us,
-        is_error: !matches!(ending, Ending::Response(_)),
+        is_error: !ending.is_success(),
     });
     let mut outcome = InvokeOutcome {
         payload: ending.payload(running.request.request_id.as_str()),
@@ -286,21 +290,20 @@ async fn conclude(
     if fate == Fate::Lives {
         function.announce(&environment);
     }
-    let tail_wanted = running.request.tail == LogTail::Wanted;
-    let mut is_usable = fate == Fate::Lives;
-    if tail_wanted {
-        is_usable = is_usable && environment.settle().await;
-        finish(function, &mut environment, &running, &ending, duration_us, fate).await;
+    let mut after = After { fate, failure: None, runtime_us: duration_us, total_us: duration_us };
+    if running.request.tail == LogTail::Wanted {
+        after.settle(&mut environment, &running).await;
+        finish(function, &mut environment, &running, &ending, &after).await;
         outcome.log_tail = environment.recorder.take_tail();
-    }
-    caller.answer(Ok(outcome));
-    if !tail_wanted {
+        caller.answer(Ok(outcome));
+    } else {
+        caller.answer(Ok(outcome));
         // Whoever waits for the answer goes first.
         tokio::task::yield_now().await;
-        is_usable = is_usable && environment.settle().await;
-        finish(function, &mut environment, &running, &ending, duration_us, fate).await;
+        after.settle(&mut environment, &running).await;
+        finish(function, &mut environment, &running, &ending, &after).await;
     }
-    if is_usable {
+    if after.fate == Fate::Lives {
         if engine.settings.freeze == FreezePolicy::Immediate {
             environment.freeze().await;
         }
@@ -308,6 +311,38 @@ async fn conclude(
     } else if fate == Fate::Lives {
         // Its process ended after it had answered: it was announced, but nothing comes.
         function.withdraw(&environment);
+    }
+}
+
+/// What became of an environment after the answer.
+struct After {
+    fate: Fate,
+    /// What failed after the answer, which the caller does not hear of any more.
+    failure: Option<PlatformFailure>,
+    runtime_us: u64,
+    /// With the time that extensions took after the runtime.
+    total_us: u64,
+}
+
+impl After {
+    /// Waits until runtime and extensions are done with the event.
+    async fn settle(&mut self, environment: &mut Environment, running: &Running) {
+        if self.fate != Fate::Lives {
+            return;
+        }
+        let has_extensions = environment.has_extensions();
+        let timeout_ms = running.request.function.timeout_ms;
+        let until = running.began + Duration::from_millis(timeout_ms);
+        match environment.settle(until, timeout_ms).await {
+            Settled::Lives => {}
+            Settled::Dead => self.fate = Fate::Ends,
+            Settled::Failed(failure) => {
+                (self.fate, self.failure) = (Fate::Ends, Some(failure));
+            }
+        }
+        if has_extensions {
+            self.total_us = micros(running.began.elapsed());
+        }
     }
 }
 
@@ -321,13 +356,14 @@ async fn finish(
     environment: &mut Environment,
     running: &Running,
     ending: &Ending,
-    duration_us: u64,
-    fate: Fate,
+    after: &After,
 ) {
+    let fate = after.fate;
     let tail_wanted = running.request.tail == LogTail::Wanted;
     let is_first = running.init_us.is_some();
     let used_bytes = environment.memory_peak_bytes(tail_wanted || is_first || fate == Fate::Ends).await;
-    if fate == Fate::Ends {
+    let has_extensions = environment.has_extensions();
+    if fate == Fate::Ends && !has_extensions {
         environment.kill().await;
     } else {
         environment.drain();
@@ -337,9 +373,14 @@ async fn finish(
     let (spec, status) = (environment.spec.clone(), ending.status());
     let produced_bytes = ending.response_bytes();
     let recorder = &mut environment.recorder;
+    let duration_us = after.runtime_us;
     let done = PlatformEvent::RuntimeDone { request_id, duration_us, produced_bytes, status: status.clone() };
     recorder.platform(now_ms, &done);
-    if let Ending::Platform(failure) = ending
+    let failure = match ending {
+        Ending::Platform(failure) => Some(failure),
+        _ => after.failure.as_ref(),
+    };
+    if let Some(failure) = failure
         && spec.logging.format == gust_kit::ports::LogFormat::Text
         && let Some(line) = failure.log_line(request_id, now_ms)
     {
@@ -350,12 +391,24 @@ async fn finish(
     let used_mb = used_bytes.div_ceil(1 << 20).min(u64::from(spec.memory_mb));
     let report = Report {
         request_id,
-        duration_us,
+        duration_us: after.total_us,
         init_us: running.init_us,
         memory_mb: spec.memory_mb,
         used_mb: if out_of_memory { u64::from(spec.memory_mb) } else { used_mb },
-        status,
+        status: after.failure.as_ref().map_or(status, PlatformFailure::status),
     };
     recorder.platform(now_ms, &PlatformEvent::Report(report));
     recorder.flush();
+    if fate == Fate::Ends && has_extensions {
+        environment.end(shutdown_reason(failure)).await;
+        environment.recorder.flush();
+    }
+}
+
+/// What extensions are told of the end of their environment.
+fn shutdown_reason(failure: Option<&PlatformFailure>) -> ShutdownReason {
+    match failure {
+        Some(PlatformFailure::TimedOut { .. }) => ShutdownReason::Timeout,
+        _ => ShutdownReason::Failure,
+    }
 }

@@ -4,8 +4,9 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>; the time-out's document
 //! was `{"errorMessage":"<time> <id> Task timed out ..."}` until 2024 and is what stands here since.
 
+use crate::logs::Status;
 use bytes::Bytes;
-use gust_runtime_api::FunctionFailure;
+use gust_runtime_api::{ExtensionFailure, FunctionFailure};
 use gust_sandbox::Exit;
 use serde::Serialize;
 
@@ -19,6 +20,8 @@ pub(crate) enum PlatformFailure {
     },
     /// The main process ended.
     Exited(Exit),
+    /// An extension failed.
+    Extension(ExtensionFailure),
     /// The response was too large.
     ResponseTooLarge {
         /// What it may have, in bytes.
@@ -43,8 +46,17 @@ impl PlatformFailure {
             PlatformFailure::TimedOut { .. } => "Sandbox.Timedout",
             PlatformFailure::Exited(exit) if exit.oom_killed => "Runtime.OutOfMemory",
             PlatformFailure::Exited(_) => "Runtime.ExitError",
+            PlatformFailure::Extension(failure) => failure.error_type,
             PlatformFailure::ResponseTooLarge { .. } => "Function.ResponseSizeTooLarge",
             PlatformFailure::InvalidEntrypoint(_) => "Runtime.InvalidEntrypoint",
+        }
+    }
+
+    /// As START, REPORT and the like tell it.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            PlatformFailure::TimedOut { .. } => Status::Timeout,
+            failure => Status::Error(failure.error_type().to_owned()),
         }
     }
 
@@ -59,10 +71,11 @@ impl PlatformFailure {
     }
 
     /// What follows `Error: `.
-    fn cause(&self) -> String {
+    pub(crate) fn cause(&self) -> String {
         match self {
             PlatformFailure::TimedOut { timeout_ms } => timed_out(*timeout_ms),
             PlatformFailure::Exited(exit) => exit_cause(exit),
+            PlatformFailure::Extension(failure) => failure.cause.clone(),
             PlatformFailure::InvalidEntrypoint(cause) => cause.clone(),
             PlatformFailure::ResponseTooLarge { .. } => String::new(),
         }
@@ -82,7 +95,7 @@ impl PlatformFailure {
                 let time = crate::logs::timestamp(now_ms);
                 Some(format!("{time} {request_id} {}\n", timed_out(*timeout_ms)))
             }
-            PlatformFailure::Exited(_) | PlatformFailure::InvalidEntrypoint(_) => {
+            PlatformFailure::Exited(_) | PlatformFailure::Extension(_) | PlatformFailure::InvalidEntrypoint(_) => {
                 Some(format!("{}\n{}", self.error_message(request_id), self.error_type()))
             }
             PlatformFailure::ResponseTooLarge { .. } => None,
@@ -114,7 +127,7 @@ fn exit_cause(exit: &Exit) -> String {
 }
 
 /// A signal by the words that Lambda uses for it.
-fn signal_text(signal: i32) -> String {
+pub(crate) fn signal_text(signal: i32) -> String {
     let text = match signal {
         1 => "hangup",
         2 => "interrupt",

@@ -2,18 +2,19 @@
 
 use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
-use gust_runtime_api::RuntimeConnection;
-use gust_sandbox::Exit;
+use gust_runtime_api::{ApiListener, EnvironmentApi, RuntimeConnection};
+use gust_sandbox::{Exit, ExtensionExit};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
+use tokio::sync::mpsc;
 
 /// The reading end of a pipe.
 pub type PipeReader = Box<dyn AsyncRead + Send + Sync + Unpin>;
 
 /// An environment to be made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LaunchOrder {
     /// Its id: unique, `[A-Za-z0-9_-]`.
     pub id: String,
@@ -23,6 +24,10 @@ pub struct LaunchOrder {
     pub variables: Vec<(String, String)>,
     /// The folder with the AWS SDK for `/var/runtime`.
     pub sdk_dir: Option<PathBuf>,
+    /// Names of the external extensions in `/opt/extensions`.
+    pub extensions: Vec<String>,
+    /// What its Runtime API's listener offers besides.
+    pub api: Arc<EnvironmentApi>,
 }
 
 /// A started environment, whose runtime is initialising.
@@ -35,6 +40,12 @@ pub struct Launched {
     pub log: Option<PipeReader>,
     /// gust's own endpoint inside, to be served.
     pub endpoint: Option<TcpListener>,
+    /// The Runtime API's listener, where the runtime itself does not use it.
+    pub api_listener: Option<ApiListener>,
+    /// stdout and stderr of the external extensions.
+    pub extension_output: Option<PipeReader>,
+    /// Tells the end of each external extension.
+    pub extension_exits: Option<mpsc::Receiver<ExtensionExit>>,
     /// Controls it. Dropping the last reference kills and removes it.
     pub control: Arc<dyn Control>,
 }
@@ -50,6 +61,12 @@ pub trait Control: Send + Sync + 'static {
     async fn freeze(&self) -> Result<(), String>;
     /// Lets them run again.
     async fn thaw(&self) -> Result<(), String>;
+    /// Starts the runtime that waits for the external extensions.
+    async fn start_program(&self) -> Result<(), String>;
+    /// Asks the runtime's process to end.
+    async fn terminate(&self) -> Result<(), String>;
+    /// Initialisation is over: only the CPU share of MemorySize from now on.
+    async fn end_boost(&self) -> Result<(), String>;
     /// The highest memory use so far, in bytes.
     async fn memory_peak_bytes(&self) -> Option<u64>;
 }

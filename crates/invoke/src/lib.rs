@@ -8,10 +8,13 @@
 mod admission;
 mod endpoint;
 mod engine;
+mod entrypoint;
 mod env;
 mod environment;
 mod execution;
+mod extension_phases;
 mod failures;
+mod farewell;
 mod gate;
 mod launcher;
 mod limits;
@@ -25,6 +28,7 @@ mod queue_driver;
 mod recorder;
 mod response;
 mod sandbox_launcher;
+mod sandbox_network;
 mod sdk;
 mod shards;
 #[cfg(test)]

@@ -27,6 +27,14 @@ pub const LAST_ANSWER_WAIT: Duration = Duration::from_millis(20);
 /// How long a runtime that has answered is waited for to ask for the next event, before its environment is
 /// given back anyhow.
 pub const SETTLE_WAIT: Duration = Duration::from_secs(1);
+/// What the Shutdown phase of an environment with external extensions may take.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown>
+pub const SHUTDOWN_EXTERNAL_LIMIT: Duration = Duration::from_millis(2_000);
+/// What the Shutdown phase of an environment with internal extensions only may take. Source: as above.
+pub const SHUTDOWN_INTERNAL_LIMIT: Duration = Duration::from_millis(500);
+/// The runtime's part of the Shutdown phase, in percent, as in AWS's open runtime interface emulator.
+pub const SHUTDOWN_RUNTIME_PERCENT: u32 = 30;
 /// How much output is read at most after an invocation has ended, in bytes: an endless writer must not
 /// keep its environment from being given back.
 pub const DRAIN_BYTES_MAX: usize = 1 << 20;
@@ -65,6 +73,10 @@ pub const SESSION_S: u32 = 43_200;
 pub const SESSION_REUSE_LEFT_MS: i64 = 6 * 3_600_000;
 /// What a session must have left beyond the function's time limit for an environment to be used, in milliseconds.
 pub const SESSION_MARGIN_MS: i64 = 60_000;
+/// MemorySize, in MiB, that grants one whole vCPU.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
+pub const MEMORY_MB_PER_VCPU: u32 = 1_769;
 /// Processes and threads of one environment.
 ///
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>

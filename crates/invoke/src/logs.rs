@@ -6,6 +6,7 @@
 //! platform events <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>.
 
 use gust_kit::ports::{FunctionSpec, LogFormat, LogLevel, Logging};
+use gust_runtime_api::{ExtensionSummary, SubscriptionSummary};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -67,8 +68,11 @@ impl Report<'_> {
 /// Something that Lambda itself writes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum PlatformEvent<'a> {
-    InitStart { spec: &'a FunctionSpec, runtime_version: &'a str, stream: &'a str },
+    InitStart { phase: InitPhase, spec: &'a FunctionSpec, runtime_version: &'a str, stream: &'a str },
     InitReport { phase: InitPhase, duration_us: u64, status: Status },
+    InitRuntimeDone { phase: InitPhase, status: Status },
+    Extension(&'a ExtensionSummary),
+    Subscription(&'a SubscriptionSummary),
     Start { request_id: &'a str, spec: &'a FunctionSpec, trace_header: &'a str },
     RuntimeDone { request_id: &'a str, duration_us: u64, produced_bytes: usize, status: Status },
     End { request_id: &'a str },
@@ -99,7 +103,11 @@ fn text_line(event: &PlatformEvent<'_>) -> Option<String> {
             let arn = runtime_version_arn(spec, runtime_version);
             Some(format!("INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}"))
         }
-        PlatformEvent::InitReport { status: Status::Success, .. } | PlatformEvent::RuntimeDone { .. } => None,
+        PlatformEvent::InitReport { status: Status::Success, .. }
+        | PlatformEvent::InitRuntimeDone { .. }
+        | PlatformEvent::RuntimeDone { .. } => None,
+        PlatformEvent::Extension(extension) => Some(extension_text(extension)),
+        PlatformEvent::Subscription(subscription) => Some(subscription_text(subscription)),
         PlatformEvent::InitReport { phase, duration_us, status } => {
             let (phase, status) = (phase_text(*phase), status_text(status));
             Some(format!("INIT_REPORT Init Duration: {} ms\tPhase: {phase}{status}", ms_text(*duration_us)))
@@ -110,6 +118,18 @@ fn text_line(event: &PlatformEvent<'_>) -> Option<String> {
         PlatformEvent::End { request_id } => Some(format!("END RequestId: {request_id}")),
         PlatformEvent::Report(report) => Some(report_text(report)),
     }
+}
+
+fn extension_text(extension: &ExtensionSummary) -> String {
+    let ExtensionSummary { name, state, events, error_type } = extension;
+    let error = error_type.as_ref().map(|error_type| format!("\tError Type: {error_type}")).unwrap_or_default();
+    format!("EXTENSION\tName: {name}\tState: {state}\tEvents: [{}]{error}", events.join(", "))
+}
+
+fn subscription_text(subscription: &SubscriptionSummary) -> String {
+    let api = if subscription.is_logs_api { "LOGS" } else { "TELEMETRY" };
+    let types: Vec<&str> = subscription.categories.iter().map(|category| category.title()).collect();
+    format!("{api}\tName: {}\tState: Subscribed\tTypes: [{}]", subscription.name, types.join(", "))
 }
 
 fn report_text(report: &Report<'_>) -> String {
@@ -160,15 +180,26 @@ fn with_status(record: &mut Map<String, Value>, status: &Status) {
     }
 }
 
+/// The type and the record of `event` for those who have subscribed to telemetry; `None` for what they are told of
+/// otherwise.
+pub(crate) fn telemetry(event: &PlatformEvent<'_>) -> Option<(&'static str, Value)> {
+    match event {
+        // Told when the subscription is made.
+        PlatformEvent::Subscription(_) => None,
+        PlatformEvent::End { request_id } => Some(("platform.end", json!({"requestId": request_id}))),
+        event => json_record(event).map(|(_, kind, record)| (kind, record)),
+    }
+}
+
 /// An event as JSON: its level, its type, its record.
 fn json_record(event: &PlatformEvent<'_>) -> Option<(LogLevel, &'static str, Value)> {
     let ok_level = |status: &Status, ok: LogLevel| if *status == Status::Success { ok } else { LogLevel::Warn };
     let mut record = Map::new();
     let mut set = |name: &str, value: Value| record.insert(name.to_owned(), value);
     let (level, kind) = match event {
-        PlatformEvent::InitStart { spec, runtime_version, stream } => {
+        PlatformEvent::InitStart { phase, spec, runtime_version, stream } => {
             set("initializationType", "on-demand".into());
-            set("phase", "init".into());
+            set("phase", phase_text(*phase).into());
             set("runtimeVersion", (*runtime_version).into());
             set("runtimeVersionArn", runtime_version_arn(spec, runtime_version).into());
             set("functionName", spec.name.clone().into());
@@ -184,6 +215,30 @@ fn json_record(event: &PlatformEvent<'_>) -> Option<(LogLevel, &'static str, Val
             set("metrics", json!({"durationMs": ms_number(*duration_us)}));
             with_status(&mut record, status);
             (ok_level(status, LogLevel::Debug), "platform.initReport")
+        }
+        PlatformEvent::InitRuntimeDone { phase, status } => {
+            set("initializationType", "on-demand".into());
+            set("phase", phase_text(*phase).into());
+            with_status(&mut record, status);
+            (ok_level(status, LogLevel::Debug), "platform.initRuntimeDone")
+        }
+        PlatformEvent::Extension(extension) => {
+            set("name", extension.name.clone().into());
+            set("state", extension.state.into());
+            set("events", extension.events.clone().into());
+            if let Some(error_type) = &extension.error_type {
+                set("errorType", error_type.clone().into());
+            }
+            (LogLevel::Info, "platform.extension")
+        }
+        PlatformEvent::Subscription(subscription) => {
+            let types: Vec<&str> = subscription.categories.iter().map(|category| category.as_str()).collect();
+            set("name", subscription.name.clone().into());
+            set("state", "Subscribed".into());
+            set("types", types.into());
+            let is_logs_api = subscription.is_logs_api;
+            let kind = if is_logs_api { "platform.logsSubscription" } else { "platform.telemetrySubscription" };
+            (LogLevel::Info, kind)
         }
         PlatformEvent::Start { request_id, spec, trace_header } => {
             set("requestId", (*request_id).into());
@@ -311,11 +366,40 @@ mod tests {
         let init =
             PlatformEvent::InitReport { phase: InitPhase::Init, duration_us: 10_000_120, status: Status::Timeout };
         assert_eq!(line(&init).unwrap(), "INIT_REPORT Init Duration: 10000.12 ms\tPhase: init\tStatus: timeout");
-        let start = PlatformEvent::InitStart { spec: &spec, runtime_version: "python:3.12.v7", stream: "s" };
+        let start = PlatformEvent::InitStart {
+            phase: InitPhase::Init,
+            spec: &spec,
+            runtime_version: "python:3.12.v7",
+            stream: "s",
+        };
         let start = line(&start).unwrap();
         let prefix =
             "INIT_START Runtime Version: python:3.12.v7\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:";
         assert!(start.starts_with(prefix) && start.len() == prefix.len() + 64, "{start}");
+    }
+
+    #[test]
+    fn extensions_and_subscriptions_have_lambdas_lines() {
+        let logging = spec("f").logging;
+        let mut extension = ExtensionSummary {
+            name: "e".to_owned(),
+            state: "Ready",
+            events: vec!["INVOKE", "SHUTDOWN"],
+            error_type: None,
+        };
+        let text = line(&logging, 0, &PlatformEvent::Extension(&extension)).unwrap();
+        assert_eq!(text, "EXTENSION\tName: e\tState: Ready\tEvents: [INVOKE, SHUTDOWN]");
+        (extension.state, extension.events) = ("LaunchError", Vec::new());
+        extension.error_type = Some("PermissionDenied".to_owned());
+        let text = line(&logging, 0, &PlatformEvent::Extension(&extension)).unwrap();
+        assert_eq!(text, "EXTENSION\tName: e\tState: LaunchError\tEvents: []\tError Type: PermissionDenied");
+        let subscription = SubscriptionSummary {
+            name: "e".to_owned(),
+            is_logs_api: false,
+            categories: vec![gust_runtime_api::Category::Platform, gust_runtime_api::Category::Function],
+        };
+        let text = line(&logging, 0, &PlatformEvent::Subscription(&subscription)).unwrap();
+        assert_eq!(text, "TELEMETRY\tName: e\tState: Subscribed\tTypes: [Platform, Function]");
     }
 
     #[test]

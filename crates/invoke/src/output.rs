@@ -1,4 +1,4 @@
-//! Reads an environment's output: the pipe of stdout and stderr, and the framed log pipe.
+//! Reads an environment's output: the pipe of stdout and stderr, the framed log pipe, and the extensions' pipe.
 
 use crate::launcher::PipeReader;
 use crate::limits::DRAIN_BYTES_MAX;
@@ -21,13 +21,24 @@ const CHUNK_BYTES: usize = 16 * 1024;
 pub(crate) struct Output {
     stdout: Option<PipeReader>,
     log: Option<PipeReader>,
+    extension: Option<PipeReader>,
     lines: LineSplitter,
+    extension_lines: LineSplitter,
     frames: LogFrames,
 }
 
+/// Which pipe something came from.
+#[derive(Clone, Copy)]
+enum Source {
+    Log,
+    Stdout,
+    Extension,
+}
+
 impl Output {
-    pub(crate) fn new(stdout: Option<PipeReader>, log: Option<PipeReader>) -> Output {
-        Output { stdout, log, lines: LineSplitter::default(), frames: LogFrames::default() }
+    pub(crate) fn new(stdout: Option<PipeReader>, log: Option<PipeReader>, extension: Option<PipeReader>) -> Output {
+        let (lines, extension_lines) = (LineSplitter::default(), LineSplitter::default());
+        Output { stdout, log, extension, lines, extension_lines, frames: LogFrames::default() }
     }
 
     /// Waits until there is some output and records a part of it. Waits for ever at the end. Cancel safe.
@@ -50,7 +61,8 @@ impl Output {
     /// Records what is still to come of processes that were killed, until the pipes are at their end.
     pub(crate) async fn drain_to_end(&mut self, recorder: &mut Recorder, limit: Duration) {
         let (until, mut drained) = (Instant::now() + limit, 0);
-        while drained < DRAIN_BYTES_MAX && (self.stdout.is_some() || self.log.is_some()) {
+        let is_open = |output: &Output| output.stdout.is_some() || output.log.is_some() || output.extension.is_some();
+        while drained < DRAIN_BYTES_MAX && is_open(self) {
             match timeout_at(until, self.read(recorder)).await {
                 Ok(bytes) => drained += bytes,
                 Err(_) => break,
@@ -62,24 +74,31 @@ impl Output {
     fn flush_line(&mut self, recorder: &mut Recorder) {
         let now_ms = SystemClock.now_ms();
         self.lines.flush(|line| recorder.output(now_ms, line));
+        self.extension_lines.flush(|line| recorder.extension_output(now_ms, line));
     }
 
     fn poll(&mut self, context: &mut Context<'_>, recorder: &mut Recorder) -> Poll<usize> {
         let mut memory = [MaybeUninit::uninit(); CHUNK_BYTES];
         let mut read = Poll::Pending;
         // The log pipe first: a logger's lines are older than a print that follows them.
-        for is_log in [true, false] {
-            let pipe = if is_log { &mut self.log } else { &mut self.stdout };
+        for source in [Source::Log, Source::Stdout, Source::Extension] {
+            let pipe = match source {
+                Source::Log => &mut self.log,
+                Source::Stdout => &mut self.stdout,
+                Source::Extension => &mut self.extension,
+            };
             let Some(reader) = pipe else { continue };
             let mut buffer = ReadBuf::uninit(&mut memory);
             match Pin::new(reader).poll_read(context, &mut buffer) {
                 Poll::Pending => continue,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     let (bytes, now_ms) = (buffer.filled(), SystemClock.now_ms());
-                    if is_log {
-                        self.frames.push(bytes, |frame| recorder.frame(now_ms, frame));
-                    } else {
-                        self.lines.push(bytes, |line| recorder.output(now_ms, line));
+                    match source {
+                        Source::Log => self.frames.push(bytes, |frame| recorder.frame(now_ms, frame)),
+                        Source::Stdout => self.lines.push(bytes, |line| recorder.output(now_ms, line)),
+                        Source::Extension => {
+                            self.extension_lines.push(bytes, |line| recorder.extension_output(now_ms, line));
+                        }
                     }
                     read = Poll::Ready(bytes.len() + if let Poll::Ready(before) = read { before } else { 0 });
                 }
@@ -105,7 +124,7 @@ mod tests {
         let sink = Arc::new(CollectingSink::default());
         let recorder = Recorder::new(sink.clone(), destination("f"), spec("f").logging);
         let (theirs, ours) = tokio::io::duplex(4 << 20);
-        (sink, recorder, theirs, Output::new(Some(Box::new(ours)), None))
+        (sink, recorder, theirs, Output::new(Some(Box::new(ours)), None, None))
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 #![expect(clippy::vec_box, reason = "environments are large and move between the pool and tasks on every request")]
 
 use crate::environment::Environment;
+use crate::farewell::Farewells;
 use crate::gate::FunctionGate;
 use crate::limits::{FREEZE_AFTER, MEMORY_GUESS_BYTES, RETURNING_WAITERS_MAX};
 use crate::statistics::Counters;
@@ -39,6 +40,7 @@ pub(crate) struct FunctionPool {
     /// Whether its owner was told about a runtime that is not exactly there.
     pub(crate) is_warned: AtomicBool,
     pub(crate) counters: Counters,
+    farewells: Farewells,
     used_bytes: AtomicU64,
     idle_timeout: Duration,
     state: Mutex<State>,
@@ -123,7 +125,12 @@ pub struct FunctionSnapshot {
 }
 
 impl FunctionPool {
-    pub(crate) fn new(arn: String, gate: Arc<FunctionGate>, idle_timeout: Duration) -> FunctionPool {
+    pub(crate) fn new(
+        arn: String,
+        gate: Arc<FunctionGate>,
+        idle_timeout: Duration,
+        farewells: Farewells,
+    ) -> FunctionPool {
         FunctionPool {
             arn,
             gate,
@@ -131,6 +138,7 @@ impl FunctionPool {
             credentials: tokio::sync::Mutex::default(),
             is_warned: AtomicBool::new(false),
             counters: Counters::default(),
+            farewells,
             used_bytes: AtomicU64::new(0),
             idle_timeout,
             state: Mutex::new(State {
@@ -201,7 +209,7 @@ impl FunctionPool {
         if is_outdated(&state, &environment) {
             state.dismiss(&environment.tenant_id);
             drop(state);
-            drop(environment);
+            self.farewells.say(vec![environment]);
             return;
         }
         if !environment.is_frozen {
@@ -240,8 +248,7 @@ impl FunctionPool {
             .partition(|environment| keep == Some(environment.spec.revision_id.as_str()));
         state.idle = kept;
         drop(state);
-        let gone: Vec<Box<Environment>> = gone;
-        drop(gone);
+        self.farewells.say(gone);
     }
 
     /// All idle environments go.
@@ -353,7 +360,7 @@ async fn keep(pool: Arc<FunctionPool>) {
             () = pool.keeper.notified() => continue,
         }
         let (to_freeze, removed) = pool.take_due();
-        drop(removed);
+        pool.farewells.say(removed);
         for mut environment in to_freeze {
             environment.freeze().await;
             if environment.is_frozen {
@@ -361,7 +368,7 @@ async fn keep(pool: Arc<FunctionPool>) {
             } else {
                 // One that cannot be frozen is ended rather than looked at for ever.
                 pool.withdraw(&environment);
-                drop(environment);
+                pool.farewells.say(vec![environment]);
             }
         }
     }

@@ -3,8 +3,8 @@
 use crate::limits::{LOG_BATCH_LINES_MAX, LOG_TAIL_BYTES_MAX};
 use crate::logs::{self, PlatformEvent};
 use bytes::Bytes;
-use gust_kit::ports::{LogDestination, LogLine, LogSink, Logging};
-use gust_runtime_api::LogFrame;
+use gust_kit::ports::{LogDestination, LogFormat, LogLine, LogSink, Logging};
+use gust_runtime_api::{Category, EnvironmentApi, LogFrame, Record, Telemetry, TelemetryEvent};
 use std::sync::Arc;
 
 /// One environment's log.
@@ -14,17 +14,51 @@ pub(crate) struct Recorder {
     logging: Logging,
     pending: Vec<LogLine>,
     tail: Option<Vec<u8>>,
+    /// Whom extensions have subscribed to it through.
+    api: Option<Arc<EnvironmentApi>>,
 }
 
 impl Recorder {
     pub(crate) fn new(sink: Arc<dyn LogSink>, destination: LogDestination, logging: Logging) -> Recorder {
-        Recorder { sink, destination, logging, pending: Vec::new(), tail: None }
+        Recorder { sink, destination, logging, pending: Vec::new(), tail: None, api: None }
+    }
+
+    /// Tells the subscribers of this environment what is written from now on.
+    pub(crate) fn attach(&mut self, api: Arc<EnvironmentApi>) {
+        self.api = Some(api);
     }
 
     /// Writes a line of the platform.
     pub(crate) fn platform(&mut self, now_ms: i64, event: &PlatformEvent<'_>) {
         if let Some(line) = logs::line(&self.logging, now_ms, event) {
             self.push(now_ms, line);
+        }
+        self.tell(now_ms, event);
+    }
+
+    /// Tells subscribers of a platform event without writing a line.
+    pub(crate) fn tell(&self, now_ms: i64, event: &PlatformEvent<'_>) {
+        let Some(telemetry) = self.telemetry() else { return };
+        if let Some((kind, record)) = logs::telemetry(event) {
+            let (category, record) = (Category::Platform, Record::Platform(record));
+            telemetry.publish(TelemetryEvent { category, kind, time: logs::timestamp(now_ms), record });
+        }
+    }
+
+    fn telemetry(&self) -> Option<&Telemetry> {
+        self.api.as_ref().map(|api| &api.telemetry).filter(|telemetry| telemetry.is_wanted())
+    }
+
+    fn tell_line(&self, time_ms: i64, category: Category, text: &str) {
+        if let Some(telemetry) = self.telemetry() {
+            let is_json = self.logging.format == LogFormat::Json;
+            let record = Record::Line { text: text.to_owned(), is_json };
+            telemetry.publish(TelemetryEvent {
+                category,
+                kind: category.as_str(),
+                time: logs::timestamp(time_ms),
+                record,
+            });
         }
     }
 
@@ -36,8 +70,15 @@ impl Recorder {
     /// Writes a line of stdout or stderr.
     pub(crate) fn output(&mut self, now_ms: i64, text: String) {
         if logs::is_wanted(&self.logging, 0, &text) {
+            self.tell_line(now_ms, Category::Function, &text);
             self.push(now_ms, text);
         }
+    }
+
+    /// Writes a line of an external extension.
+    pub(crate) fn extension_output(&mut self, now_ms: i64, text: String) {
+        self.tell_line(now_ms, Category::Extension, &text);
+        self.push(now_ms, text);
     }
 
     /// Writes an event of the log pipe.
@@ -46,7 +87,9 @@ impl Recorder {
             let written_ms = i64::try_from(frame.timestamp_us / 1_000).unwrap_or(now_ms);
             // The function chooses this number: one that cannot be true is not believed.
             let is_likely = (now_ms - 3_600_000..=now_ms + 1_000).contains(&written_ms);
-            self.push(if is_likely { written_ms } else { now_ms }, frame.text);
+            let time_ms = if is_likely { written_ms } else { now_ms };
+            self.tell_line(time_ms, Category::Function, &frame.text);
+            self.push(time_ms, frame.text);
         }
     }
 
@@ -101,7 +144,6 @@ fn tail_start(tail: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::testing::{CollectingSink, destination, spec};
-    use gust_kit::ports::LogFormat;
 
     fn recorder() -> (Arc<CollectingSink>, Recorder) {
         let sink = Arc::new(CollectingSink::default());

@@ -1,21 +1,22 @@
 //! Starts environments as real sandboxes.
 
 use crate::admission::available_memory;
+use crate::entrypoint::{WRAPPER, bootstrap, check_wrapper};
 use crate::env::{is_custom, needs_own_node, node_before_function};
+use crate::extension_phases::EXTENSIONS_DIR;
 use crate::launcher::{Control, LaunchError, LaunchOrder, Launched, Launcher, PipeReader};
 use crate::limits::PIDS_MAX;
 use crate::prebooted::{Kind, Prebooted, Spare};
+use crate::sandbox_network::{Inside, OwnProcesses};
 use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
-use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
+use gust_runtime_api::{ApiListener, Channel, EnvironmentApi, HttpRuntime, RuntimeConnection};
 use gust_sandbox::{
     Choice, Egress, Exit, Folders, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError,
     SandboxSpec, Spawner, SpawnerConfig, choose,
 };
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::unix::pipe;
@@ -49,6 +50,8 @@ fn vacant(id: String, kind: Kind, egress: Egress) -> SandboxSpec {
         pids_max: PIDS_MAX,
         egress,
         hostname: HOSTNAME.to_owned(),
+        init_boost: true,
+        extensions: Vec::new(),
     }
 }
 
@@ -107,7 +110,7 @@ impl SandboxLauncher {
 
     /// A process that was started ahead, with the function of `order`. `None`: there is none, or none that fits.
     async fn adopt(&self, interpreter: &Interpreter, order: &LaunchOrder) -> Option<Spare> {
-        let LaunchOrder { id, spec, variables, sdk_dir } = order;
+        let LaunchOrder { id, spec, variables, sdk_dir, .. } = order;
         if needs_own_node(spec) || !self.spawners.current.read().await.can_make_vacant() {
             return None;
         }
@@ -131,16 +134,29 @@ impl SandboxLauncher {
         }
     }
 
-    fn program(&self, spec: &FunctionSpec) -> Result<Program, LaunchError> {
-        if is_custom(&spec.runtime) {
-            let path = find_bootstrap(&spec.code_dir, spec.layers_dir.as_deref())?.to_owned();
-            return Ok(Program::Exec { path, args: Vec::new() });
+    /// Connects it, and guards its Runtime API where others could reach it.
+    fn connect(
+        &self,
+        sandbox: Sandbox,
+        channel: Option<UnixStream>,
+        api: Arc<EnvironmentApi>,
+    ) -> Result<Launched, LaunchError> {
+        if self.options.egress == Egress::Host {
+            api.set_guard(Arc::new(OwnProcesses(sandbox.peer_check())));
         }
+        connect(sandbox, channel, api).map_err(|error| LaunchError::Sandbox(format!("its pipes: {error}")))
+    }
+
+    fn program(&self, spec: &FunctionSpec, has_extensions: bool) -> Result<Program, LaunchError> {
+        if is_custom(&spec.runtime) {
+            return Ok(Program::Exec { path: bootstrap(spec)?.to_owned(), args: Vec::new() });
+        }
+        check_wrapper(spec)?;
         match choose(&self.options.interpreters, &spec.runtime, self.options.strict_runtimes) {
             Choice::Exact(interpreter) | Choice::Nearest(interpreter) => {
-                // A wrapper may put a proxy of the Runtime API before the runtime: it needs one to proxy.
-                let is_wrapped = spec.environment.contains_key("AWS_LAMBDA_EXEC_WRAPPER");
-                let transport = if is_wrapped { RuntimeTransport::Http } else { RuntimeTransport::Channel };
+                // A wrapper or an extension may put a proxy of the Runtime API before the runtime: it needs one to proxy.
+                let is_proxied = has_extensions || spec.environment.contains_key(WRAPPER);
+                let transport = if is_proxied { RuntimeTransport::Http } else { RuntimeTransport::Channel };
                 Ok(match interpreter.language {
                     Language::Python => Program::Python { interpreter, transport },
                     Language::Node => Program::Node { interpreter, transport },
@@ -154,37 +170,16 @@ impl SandboxLauncher {
     }
 }
 
-/// What a custom runtime executes: the `bootstrap` of the package, or that of its layers. A failure is told in Lambda's
-/// words.
-fn find_bootstrap(code_dir: &Path, layers_dir: Option<&Path>) -> Result<&'static str, LaunchError> {
-    let places = [(Some(code_dir), "/var/task/bootstrap"), (layers_dir, "/opt/bootstrap")];
-    for (folder, inside) in places {
-        let Some(path) = folder.map(|folder| folder.join("bootstrap")) else { continue };
-        match fs::metadata(&path) {
-            Ok(metadata) if !metadata.is_file() => {}
-            Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
-                return Err(LaunchError::InvalidEntrypoint(format!("fork/exec {inside}: permission denied")));
-            }
-            Ok(_) => return Ok(inside),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(LaunchError::Sandbox(format!("{}: {error}", path.display()))),
-        }
-    }
-    let text = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
-    Err(LaunchError::InvalidEntrypoint(text.to_owned()))
-}
-
 #[async_trait]
 impl Launcher for SandboxLauncher {
     async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchError> {
-        let program = self.program(&order.spec)?;
+        let program = self.program(&order.spec, !order.extensions.is_empty())?;
         if let Program::Node { interpreter, transport: RuntimeTransport::Channel } = &program
             && let Some(spare) = self.adopt(interpreter, &order).await
         {
-            let launched = connect(spare.sandbox, Some(spare.channel));
-            return launched.map_err(|error| LaunchError::Sandbox(format!("its pipes: {error}")));
+            return self.connect(spare.sandbox, Some(spare.channel), order.api);
         }
-        let LaunchOrder { id, spec, variables, sdk_dir } = order;
+        let LaunchOrder { id, spec, variables, sdk_dir, extensions, api } = order;
         let sandbox = SandboxSpec {
             id,
             program,
@@ -197,10 +192,14 @@ impl Launcher for SandboxLauncher {
             pids_max: PIDS_MAX,
             egress: self.options.egress,
             hostname: HOSTNAME.to_owned(),
+            init_boost: true,
+            extensions: extensions.iter().map(|name| format!("{EXTENSIONS_DIR}/{name}")).collect(),
         };
-        let created = self.spawners.create(sandbox).await;
-        let sandbox = created.map_err(|error| LaunchError::Sandbox(error.to_string()))?;
-        connect(sandbox, None).map_err(|error| LaunchError::Sandbox(format!("its pipes: {error}")))
+        let sandbox = self.spawners.create(sandbox).await.map_err(|error| match error {
+            SandboxError::NotExecuted(cause) => LaunchError::InvalidEntrypoint(cause),
+            error => LaunchError::Sandbox(error.to_string()),
+        })?;
+        self.connect(sandbox, None, api)
     }
 
     fn runtime_version(&self, spec: &FunctionSpec) -> String {
@@ -234,26 +233,40 @@ impl Launcher for SandboxLauncher {
 }
 
 /// Hands the sandbox's descriptors to the reactor; `channel` is there if that has it already.
-fn connect(mut sandbox: Sandbox, channel: Option<UnixStream>) -> std::io::Result<Launched> {
+fn connect(mut sandbox: Sandbox, channel: Option<UnixStream>, api: Arc<EnvironmentApi>) -> std::io::Result<Launched> {
     let channel = match (channel, sandbox.channel.take()) {
         (None, Some(channel)) => Some(UnixStream::from_std(channel)?),
         (channel, _) => channel,
     };
-    let connection = match (channel, sandbox.runtime_api.take()) {
-        (Some(channel), _) => RuntimeConnection::Channel(Channel::new(channel)),
-        (None, Some(listener)) => RuntimeConnection::Http(HttpRuntime::serve(TcpListener::from_std(listener)?)),
-        (None, None) => return Err(std::io::Error::other("it has neither a channel nor a listener")),
+    let listener = sandbox.runtime_api.take();
+    let (output, log, endpoint) = (sandbox.output.take(), sandbox.log.take(), sandbox.endpoint.take());
+    let (extension_output, extension_exits) = (sandbox.extension_output.take(), sandbox.extension_exits.take());
+    let sandbox = Arc::new(sandbox);
+    // Whoever can subscribe can be reached.
+    api.telemetry.set_connector(Arc::new(Inside(Arc::downgrade(&sandbox))));
+    let listener = listener.ok_or_else(|| std::io::Error::other("it has no listener"))?;
+    let listener = TcpListener::from_std(listener)?;
+    let (connection, api_listener) = match channel {
+        Some(channel) => (RuntimeConnection::Channel(Channel::new(channel)), Some(ApiListener::serve(listener, api))),
+        None => (RuntimeConnection::Http(HttpRuntime::serve_with(listener, Some(api))), None),
     };
     let reader = |descriptor: Option<OwnedFd>| -> std::io::Result<Option<PipeReader>> {
         let Some(descriptor) = descriptor else { return Ok(None) };
         Ok(Some(Box::new(pipe::Receiver::from_owned_fd(descriptor)?)))
     };
-    let (stdout, log) = (reader(sandbox.output.take())?, reader(sandbox.log.take())?);
-    let endpoint = sandbox.endpoint.take();
-    Ok(Launched { connection, stdout, log, endpoint, control: Arc::new(SandboxControl(sandbox)) })
+    Ok(Launched {
+        connection,
+        stdout: reader(output)?,
+        log: reader(log)?,
+        endpoint,
+        api_listener,
+        extension_output: reader(extension_output)?,
+        extension_exits,
+        control: Arc::new(SandboxControl(sandbox)),
+    })
 }
 
-struct SandboxControl(Sandbox);
+struct SandboxControl(Arc<Sandbox>);
 
 fn text(error: SandboxError) -> String {
     error.to_string()
@@ -277,6 +290,18 @@ impl Control for SandboxControl {
         self.0.thaw().await.map_err(text)
     }
 
+    async fn start_program(&self) -> Result<(), String> {
+        self.0.start_program().await.map_err(text)
+    }
+
+    async fn terminate(&self) -> Result<(), String> {
+        self.0.terminate().await.map_err(text)
+    }
+
+    async fn end_boost(&self) -> Result<(), String> {
+        self.0.end_boost().await.map_err(text)
+    }
+
     async fn memory_peak_bytes(&self) -> Option<u64> {
         match self.0.stats().await {
             Ok(stats) => Some(stats.memory_peak_bytes),
@@ -285,34 +310,5 @@ impl Control for SandboxControl {
                 None
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_package_without_something_to_execute_is_the_functions_fault() {
-        let (folder, layers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let found = |layers: Option<&Path>| find_bootstrap(folder.path(), layers).map_err(|error| error.to_string());
-        let make = |folder: &Path, mode: u32| {
-            let file = folder.join("bootstrap");
-            fs::write(&file, "#!/bin/sh\n").unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        };
-        let missing = Err("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned());
-        assert_eq!(found(None), missing);
-        assert_eq!(found(Some(layers.path())), missing);
-        make(layers.path(), 0o644);
-        assert_eq!(found(Some(layers.path())), Err("fork/exec /opt/bootstrap: permission denied".to_owned()));
-        make(layers.path(), 0o755);
-        assert_eq!(found(Some(layers.path())), Ok("/opt/bootstrap"));
-        assert_eq!(found(None), missing);
-        make(folder.path(), 0o644);
-        let refused = Err("fork/exec /var/task/bootstrap: permission denied".to_owned());
-        assert_eq!(found(Some(layers.path())), refused);
-        make(folder.path(), 0o755);
-        assert_eq!(found(Some(layers.path())), Ok("/var/task/bootstrap"), "the package's own comes first");
     }
 }

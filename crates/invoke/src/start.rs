@@ -9,6 +9,7 @@ use crate::endpoint::EndpointOwner;
 use crate::engine::Inner;
 use crate::environment::{Birth, Environment, InitEnd};
 use crate::execution::{Ending, micros};
+use crate::extension_phases::{environment_api, external_extensions};
 use crate::failures::PlatformFailure;
 use crate::launcher::{LaunchError, LaunchOrder};
 use crate::limits::{SESSION_REUSE_LEFT_MS, SESSION_S};
@@ -21,6 +22,7 @@ use crate::{env, trace};
 use gust_kit::ports::{
     Credentials, FunctionSpec, InvokeError, InvokeRequest, LogDestination, RoleSession, ThrottleReason,
 };
+use gust_runtime_api::ShutdownReason;
 use gust_types::{Clock, SystemClock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ struct Plan<'a> {
     sdk_dir: Option<PathBuf>,
     expires_at_ms: Option<i64>,
     generation: u64,
+    runtime_version: &'a str,
+    stream: &'a str,
 }
 
 /// How a try ended that did not succeed.
@@ -74,8 +78,7 @@ pub(crate) async fn start(
     let stream = trace::new_stream_name(&*engine.platform.ids, now_ms, &spec.version);
     let mut recorder = recorder(engine, spec, &stream);
     let runtime_version = engine.launcher.runtime_version(spec);
-    let event = PlatformEvent::InitStart { spec, runtime_version: &runtime_version, stream: &stream };
-    recorder.platform(now_ms, &event);
+    recorder.platform(now_ms, &init_start(InitPhase::Init, spec, &runtime_version, &stream));
     if !function.is_warned.load(Ordering::Relaxed)
         && let Some(warning) = engine.launcher.warning(spec)
         && !function.is_warned.swap(true, Ordering::Relaxed)
@@ -91,22 +94,38 @@ pub(crate) async fn start(
         sdk_dir,
         expires_at_ms: credentials.expires_at_ms,
         generation,
+        runtime_version: &runtime_version,
+        stream: &stream,
     };
-    let (mut environment, ending, init_us) = match plan.attempt(recorder, engine.settings.init_limit).await {
-        Ok((environment, init_us)) => return Ok(Started::Ready { environment, init_us: Some(init_us) }),
-        Err(TryError::Gust(error)) => return Err(error),
-        Err(TryError::Function { environment, ending, init_us }) => (environment, ending, init_us),
-    };
+    let (mut environment, ending, init_us) =
+        match plan.attempt(recorder, InitPhase::Init, engine.settings.init_limit).await {
+            Ok((environment, init_us)) => return Ok(Started::Ready { environment, init_us: Some(init_us) }),
+            Err(TryError::Gust(error)) => return Err(error),
+            Err(TryError::Function { environment, ending, init_us }) => (environment, ending, init_us),
+        };
     report(&mut environment, InitPhase::Init, init_us, &ending);
+    environment.end(ShutdownReason::Failure).await;
     let began = Instant::now();
-    match plan.attempt(environment.into_recorder(), Duration::from_millis(spec.timeout_ms)).await {
+    let limit = Duration::from_millis(spec.timeout_ms);
+    match plan.attempt(environment.into_recorder(), InitPhase::Invoke, limit).await {
         Ok((environment, _)) => Ok(Started::Repeated { environment, began }),
         Err(TryError::Gust(error)) => Err(error),
         Err(TryError::Function { mut environment, ending, init_us }) => {
             report(&mut environment, InitPhase::Invoke, init_us, &ending);
+            let timed_out = matches!(ending, Ending::Platform(PlatformFailure::TimedOut { .. }));
+            environment.end(if timed_out { ShutdownReason::Timeout } else { ShutdownReason::Failure }).await;
             Ok(Started::Failed { environment, began, ending })
         }
     }
+}
+
+fn init_start<'a>(
+    phase: InitPhase,
+    spec: &'a FunctionSpec,
+    runtime_version: &'a str,
+    stream: &'a str,
+) -> PlatformEvent<'a> {
+    PlatformEvent::InitStart { phase, spec, runtime_version, stream }
 }
 
 fn report(environment: &mut Environment, phase: InitPhase, duration_us: u64, ending: &Ending) {
@@ -127,8 +146,18 @@ fn recorder(engine: &Inner, spec: &FunctionSpec, stream: &str) -> Recorder {
 
 impl Plan<'_> {
     /// One initialisation of at most `limit`.
-    async fn attempt(&self, recorder: Recorder, limit: Duration) -> Result<(Box<Environment>, u64), TryError> {
+    async fn attempt(
+        &self,
+        mut recorder: Recorder,
+        phase: InitPhase,
+        limit: Duration,
+    ) -> Result<(Box<Environment>, u64), TryError> {
         let Plan { engine, function, spec, .. } = self;
+        let external = external_extensions(spec.layers_dir.as_deref());
+        let names = external.as_deref().unwrap_or_default();
+        let api = environment_api(spec, engine.platform.ids.clone(), names);
+        recorder.attach(api.clone());
+        recorder.tell(SystemClock.now_ms(), &init_start(phase, spec, self.runtime_version, self.stream));
         let promise = engine.admit(function.expected_bytes(spec)).await.map_err(|Full| {
             tracing::warn!(function = spec.arn, "no memory for another environment");
             TryError::Gust(InvokeError::Throttled(ThrottleReason::CallerRateLimitExceeded))
@@ -139,6 +168,8 @@ impl Plan<'_> {
             spec: (*spec).clone(),
             variables: self.variables.clone(),
             sdk_dir: self.sdk_dir.clone(),
+            extensions: names.to_vec(),
+            api: api.clone(),
         };
         let birth = |endpoint| Birth {
             id: id.clone(),
@@ -146,9 +177,15 @@ impl Plan<'_> {
             tenant_id: self.tenant_id.map(str::to_owned),
             recorder,
             endpoint,
+            api: api.clone(),
             expires_at_ms: self.expires_at_ms,
             generation: self.generation,
         };
+        if let Err(failure) = external {
+            let environment = Box::new(Environment::never_launched(birth(None)));
+            let ending = Ending::Platform(PlatformFailure::Extension(failure));
+            return Err(TryError::Function { environment, ending, init_us: 0 });
+        }
         let mut launched = match engine.launcher.launch(order).await {
             Ok(launched) => launched,
             Err(LaunchError::InvalidEntrypoint(cause)) => {
@@ -174,18 +211,20 @@ impl Plan<'_> {
         let end = environment.initialise(began + limit).await;
         let init_us = micros(began.elapsed());
         drop(promise);
+        // What was printed while it loaded stands before START.
+        environment.drain();
         let ending = match end {
             InitEnd::Ready => {
-                // What was printed while it loaded stands before START.
-                environment.drain();
+                environment.initialised(phase, init_us);
                 return Ok((environment, init_us));
             }
             InitEnd::Failed(failure) => Ending::FunctionError(failure),
             InitEnd::Exited(exit) => Ending::Platform(PlatformFailure::Exited(exit)),
+            InitEnd::Extension(failure) => Ending::Platform(PlatformFailure::Extension(failure)),
             InitEnd::TimedOut => Ending::Platform(PlatformFailure::TimedOut { timeout_ms: spec.timeout_ms }),
         };
         environment.memory_peak_bytes(true).await;
-        environment.kill().await;
+        environment.log_participants();
         Err(TryError::Function { environment, ending, init_us })
     }
 }

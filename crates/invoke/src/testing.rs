@@ -232,6 +232,19 @@ impl Control for FakeControl {
         Ok(())
     }
 
+    async fn start_program(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn terminate(&self) -> Result<(), String> {
+        self.end();
+        Ok(())
+    }
+
+    async fn end_boost(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn memory_peak_bytes(&self) -> Option<u64> {
         Some(30 << 20)
     }
@@ -386,7 +399,16 @@ impl Launcher for FakeLauncher {
         });
         let control =
             FakeControl { task: task.abort_handle(), exit, alive: self.alive.clone(), frozen: self.frozen.clone() };
-        Ok(Launched { connection, stdout: Some(Box::new(ours)), log: None, endpoint: None, control: Arc::new(control) })
+        Ok(Launched {
+            connection,
+            stdout: Some(Box::new(ours)),
+            log: None,
+            endpoint: None,
+            api_listener: None,
+            extension_output: None,
+            extension_exits: None,
+            control: Arc::new(control),
+        })
     }
 
     fn runtime_version(&self, _spec: &FunctionSpec) -> String {

@@ -8,6 +8,8 @@ use bytes::Bytes;
 pub struct Invocation {
     /// The request id.
     pub request_id: String,
+    /// Identifies this very attempt, which a request id that somebody chose does not; over HTTP only.
+    pub invocation_id: Option<String>,
     /// When the function's time is up, in milliseconds since the epoch.
     pub deadline_ms: i64,
     /// The ARN as it was invoked.

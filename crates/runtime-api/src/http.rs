@@ -3,14 +3,15 @@
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>. A response that a runtime
 //! streams (`Lambda-Runtime-Function-Response-Mode: streaming`,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming>) is passed
-//! on part by part, and no faster than it is taken. The Extensions, Logs and Telemetry APIs and SnapStart's restore calls
-//! are refused by name.
+//! on part by part, and no faster than it is taken. Calls of the Extensions, Telemetry and Logs
+//! APIs go to the environment's [`EnvironmentApi`]; SnapStart's restore calls are refused by name.
 
+use crate::extension_calls;
 use crate::http_reply::{self as reply, Reply};
-use crate::http_state::{Next, Shared};
+use crate::http_state::{Next, Refusal, Shared};
 use crate::{
-    Answer, CONNECTIONS_MAX, CONTENT_TYPE_BYTES_MAX, FunctionFailure, Invocation, OVERSIZE_DRAIN_BYTES_MAX,
-    RESPONSE_BYTES_MAX, Ready,
+    Answer, CONNECTIONS_MAX, CONTENT_TYPE_BYTES_MAX, EnvironmentApi, FunctionFailure, Invocation,
+    OVERSIZE_DRAIN_BYTES_MAX, RESPONSE_BYTES_MAX, Ready,
 };
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -23,6 +24,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -44,8 +46,13 @@ impl Drop for HttpRuntime {
 impl HttpRuntime {
     /// Serves `listener` until it is dropped. Must be called inside a tokio runtime.
     pub fn serve(listener: TcpListener) -> HttpRuntime {
+        HttpRuntime::serve_with(listener, None)
+    }
+
+    /// Serves `listener` until it is dropped, together with the calls of `api`. Must be called inside a tokio runtime.
+    pub fn serve_with(listener: TcpListener, api: Option<Arc<EnvironmentApi>>) -> HttpRuntime {
         let shared = Arc::new(Shared::new());
-        let accepting = tokio::spawn(accept(listener, shared.clone())).abort_handle();
+        let accepting = tokio::spawn(accept(listener, Some(shared.clone()), api)).abort_handle();
         HttpRuntime { shared, accepting }
     }
 
@@ -66,18 +73,21 @@ impl HttpRuntime {
     }
 }
 
-/// Accepts until aborted; the connections end with it, because the set aborts them when it is dropped.
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Accepts until aborted; the connections end with it, because the set aborts them when it is dropped. Without `shared` the
+/// runtime does not speak HTTP.
+pub(crate) async fn accept(listener: TcpListener, shared: Option<Arc<Shared>>, api: Option<Arc<EnvironmentApi>>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let shared = shared.clone();
+            Ok((stream, peer)) => {
+                let (shared, api) = (shared.clone(), api.clone());
                 connections.spawn(async move {
-                    serve_connection(stream, shared).await;
+                    if is_let_in(&stream, peer, api.as_deref()).await {
+                        serve_connection(stream, shared, api).await;
+                    }
                     drop(place);
                 });
             }
@@ -89,14 +99,25 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+/// Whether a connection comes from inside, where that has to be asked.
+async fn is_let_in(stream: &TcpStream, peer: SocketAddr, api: Option<&EnvironmentApi>) -> bool {
+    let Some(guard) = api.and_then(EnvironmentApi::guard) else { return true };
+    let Ok(local) = stream.local_addr() else { return false };
+    let is_inside = guard.is_inside(peer, local).await;
+    if !is_inside {
+        tracing::warn!(%peer, %local, "a connection to a Runtime API was refused: it does not come from its environment");
+    }
+    is_inside
+}
+
+async fn serve_connection(stream: TcpStream, shared: Option<Arc<Shared>>, api: Option<Arc<EnvironmentApi>>) {
     // Answers are small and waited for: they must not wait for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { Ok::<_, Infallible>(handle(&shared, request).await) }
+        let (shared, api) = (shared.clone(), api.clone());
+        async move { Ok::<_, Infallible>(handle(shared.as_deref(), api.as_deref(), request).await) }
     });
     // No half-close: a runtime that hangs up while it waits must be noticed before an event is sent to it.
     let served = hyper::server::conn::http1::Builder::new()
@@ -112,17 +133,23 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 const PREFIX: &str = "/2018-06-01/runtime/";
-const REFUSED_PREFIXES: [&str; 5] = [
-    "/2018-06-01/runtime/restore/",
-    "/2020-01-01/extension/",
-    "/2020-08-15/logs",
-    "/2022-07-01/telemetry",
-    "/2018-06-01/ping",
-];
+const REFUSED_PREFIXES: [&str; 2] = ["/2018-06-01/runtime/restore/", "/2018-06-01/ping"];
 
-async fn handle(shared: &Shared, request: Request<Incoming>) -> Reply {
+async fn handle(shared: Option<&Shared>, api: Option<&EnvironmentApi>, request: Request<Incoming>) -> Reply {
     let (parts, mut body) = request.into_parts();
-    let reply = route(shared, &parts, &mut body).await;
+    let answered = match api {
+        Some(api) => extension_calls::answer(api, &parts, &mut body).await,
+        None => None,
+    };
+    let reply = match (answered, shared) {
+        (Some(reply), _) => reply,
+        (None, Some(shared)) => route(shared, &parts, &mut body).await,
+        // The runtime is on the private channel: whoever asks here has come too late.
+        (None, None) if parts.uri.path().starts_with(PREFIX) => {
+            reply::refused(&Refusal::State { from: "RuntimeReady", to: "RuntimeReady" })
+        }
+        (None, None) => reply::unknown(StatusCode::NOT_FOUND),
+    };
     // A refused body is read as well, or the connection would break under the runtime's hands.
     if !body.is_end_stream() {
         read_body(&mut body).await;
@@ -155,7 +182,7 @@ async fn next(shared: &Shared) -> Reply {
         Ok(Next::Now(invocation)) => reply::event(invocation),
         Ok(Next::Wait(waiting)) => match waiting.event().await {
             Some(invocation) => reply::event(invocation),
-            None => reply::refused(&crate::http_state::Refusal::State { from: "RuntimeReady", to: "RuntimeReady" }),
+            None => reply::refused(&Refusal::State { from: "RuntimeReady", to: "RuntimeReady" }),
         },
         Err(refusal) => reply::refused(&refusal),
     }
@@ -164,8 +191,15 @@ async fn next(shared: &Shared) -> Reply {
 const RESPONSE_STATE: &str = "RuntimeInvocationResponse";
 const ERROR_STATE: &str = "RuntimeInvocationErrorResponse";
 
+fn may_answer(shared: &Shared, id: &str, headers: &HeaderMap, to: &'static str) -> Result<(), Refusal> {
+    if let Some(invocation_id) = header(headers, reply::INVOCATION_ID.as_str()) {
+        shared.is_current(&invocation_id)?;
+    }
+    shared.may_answer(id, to)
+}
+
 async fn response(shared: &Shared, id: &str, headers: &HeaderMap, body: &mut Incoming) -> Reply {
-    if let Err(refusal) = shared.may_answer(id, RESPONSE_STATE) {
+    if let Err(refusal) = may_answer(shared, id, headers, RESPONSE_STATE) {
         return reply::refused(&refusal);
     }
     match header(headers, "lambda-runtime-function-response-mode") {
@@ -207,7 +241,7 @@ async fn streamed(shared: &Shared, id: &str, headers: &HeaderMap, body: &mut Inc
 }
 
 async fn error(shared: &Shared, id: &str, headers: &HeaderMap, body: &mut Incoming) -> Reply {
-    if let Err(refusal) = shared.may_answer(id, ERROR_STATE) {
+    if let Err(refusal) = may_answer(shared, id, headers, ERROR_STATE) {
         return reply::refused(&refusal);
     }
     let error_type = header(headers, "lambda-runtime-function-error-type");

@@ -17,6 +17,8 @@ const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
 const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+/// Not in AWS's documentation yet; its clients (awslambdaric 4.0.2 and later) send it back with their answer.
+pub(crate) const INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
 const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
 
 /// 200 with an event.
@@ -28,6 +30,7 @@ pub(crate) fn event(invocation: Invocation) -> Reply {
     insert_text(headers, REQUEST_ID, &invocation.request_id);
     insert_text(headers, FUNCTION_ARN, &invocation.invoked_function_arn);
     let optional = [
+        (INVOCATION_ID, invocation.invocation_id),
         (TRACE_ID, invocation.trace_id),
         (CLIENT_CONTEXT, invocation.client_context),
         (COGNITO_IDENTITY, invocation.cognito_identity),
@@ -65,6 +68,7 @@ pub(crate) fn accepted() -> Reply {
 pub(crate) fn refused(refusal: &Refusal) -> Reply {
     match refusal {
         Refusal::RequestId => error(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
+        Refusal::Over => error(StatusCode::GONE, "InvokeTimeout", "Invocation is over"),
         Refusal::State { from, to } => error(
             StatusCode::FORBIDDEN,
             "InvalidStateTransition",
@@ -100,12 +104,24 @@ pub(crate) fn unknown(status: StatusCode) -> Reply {
     error(status, "InvalidRequest", message)
 }
 
-fn error(status: StatusCode, error_type: &str, message: &str) -> Reply {
+/// 403 with an error of this type.
+pub(crate) fn forbidden(error_type: &str, message: &str) -> Reply {
+    error(StatusCode::FORBIDDEN, error_type, message)
+}
+
+/// An error in the form that all of these APIs share.
+pub(crate) fn error(status: StatusCode, error_type: &str, message: &str) -> Reply {
     json(status, &serde_json::json!({"errorMessage": message, "errorType": error_type}))
 }
 
-fn json(status: StatusCode, document: &serde_json::Value) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(format!("{document}\n"))));
+/// A JSON document.
+pub(crate) fn json(status: StatusCode, document: &serde_json::Value) -> Reply {
+    body(status, Bytes::from(format!("{document}\n")))
+}
+
+/// A body that is JSON already.
+pub(crate) fn body(status: StatusCode, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply

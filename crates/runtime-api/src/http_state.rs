@@ -50,6 +50,8 @@ pub(crate) enum Refusal {
     },
     /// Not this request: 400.
     RequestId,
+    /// An answer to an attempt that is over, under the same request id: 410.
+    Over,
 }
 
 struct State {
@@ -61,6 +63,8 @@ struct State {
     init_failure: Option<FunctionFailure>,
     /// What gust has not taken yet.
     answer: Option<Answer>,
+    /// Of the last event.
+    invocation_id: Option<String>,
     /// Whether a streamed response ended without an end, behind `answer`.
     is_broken_off: bool,
 }
@@ -164,6 +168,7 @@ impl Shared {
             queued: None,
             init_failure: None,
             answer: None,
+            invocation_id: None,
             is_broken_off: false,
         };
         Shared { state: Mutex::new(state), changed: Notify::new(), taken: Notify::new() }
@@ -192,6 +197,7 @@ impl Shared {
     pub(crate) fn begin(&self, invocation: Invocation) {
         let mut state = self.lock();
         state.phase = Phase::Invoking(invocation.request_id.clone());
+        state.invocation_id.clone_from(&invocation.invocation_id);
         state.answer = None;
         state.is_broken_off = false;
         state.queued = match state.waiting.take() {
@@ -262,6 +268,14 @@ impl Shared {
             Phase::Invoking(current) if current == request_id && state.queued.is_none() => Ok(()),
             Phase::Invoking(_) => Err(Refusal::RequestId),
             phase => Err(refused(phase, to)),
+        }
+    }
+
+    /// Whether a runtime that sends the invocation's own id back sends the right one.
+    pub(crate) fn is_current(&self, invocation_id: &str) -> Result<(), Refusal> {
+        match &self.lock().invocation_id {
+            Some(current) if current != invocation_id => Err(Refusal::Over),
+            _ => Ok(()),
         }
     }
 
@@ -353,6 +367,16 @@ mod tests {
         assert!(futures_util::poll!(settled.as_mut()).is_pending());
         let _waiting = shared.next();
         settled.await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_an_earlier_attempt_is_told_from_one_to_this() {
+        let shared = Shared::new();
+        let Ok(Next::Wait(waiting)) = shared.next() else { panic!() };
+        shared.begin(Invocation { invocation_id: Some("second".to_owned()), ..event("1") });
+        waiting.event().await.unwrap();
+        assert_eq!(shared.is_current("first"), Err(Refusal::Over));
+        assert_eq!(shared.is_current("second"), Ok(()));
     }
 
     async fn streaming(shared: &Shared) -> Stream<'_> {

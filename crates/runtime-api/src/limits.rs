@@ -25,3 +25,24 @@ pub const CONNECTIONS_MAX: usize = 64;
 pub const LINE_BYTES_MAX: usize = 256 * 1024;
 /// Longest text of one frame of the log pipe in bytes; what is longer is cut.
 pub const LOG_TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Extensions of one environment, external and internal ones together.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
+pub const EXTENSIONS_MAX: usize = 10;
+/// Body of a call of the Extensions, Telemetry and Logs APIs in bytes.
+pub const EXTENSION_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Events of the time before anybody has subscribed that are kept for whoever will, in bytes.
+pub const TELEMETRY_EARLY_BYTES_MAX: usize = 256 * 1024;
+/// Events that wait for one subscriber, in bytes; more are dropped, counted, and reported as `platform.logsDropped`. Twice
+/// the largest batch that a subscription may ask for.
+pub const TELEMETRY_WAITING_BYTES_MAX: usize = 2 << 20;
+/// How long a subscriber may take to accept one batch.
+pub const TELEMETRY_POST_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// How often a batch is offered before it is dropped.
+pub const TELEMETRY_ATTEMPTS_MAX: u32 = 3;
+/// How long the next attempt waits.
+pub const TELEMETRY_RETRY_AFTER: std::time::Duration = std::time::Duration::from_millis(200);
+/// What is read of a subscriber's answer, in bytes; one that says more loses its connection.
+pub const TELEMETRY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// How long the rest of an accepting answer is waited for.
+pub const TELEMETRY_ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_millis(200);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::cgroup_v1::V1;
 use crate::cgroup_v2::V2;
 use crate::memory_watch::MemoryFiles;
+use crate::sys_process;
 
 /// vCPU per MiB of MemorySize: one at 1,769 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
@@ -28,12 +29,19 @@ pub(crate) struct Limits {
     pub memory_bytes: u64,
     pub tmp_bytes: u64,
     pub pids_max: u32,
+    /// At least one vCPU until [`Cgroup::end_boost`].
+    pub init_boost: bool,
 }
 
 impl Limits {
-    pub(crate) fn new(memory_mb: u32, tmp_mb: u32, pids_max: u32) -> Limits {
+    pub(crate) fn new(memory_mb: u32, tmp_mb: u32, pids_max: u32, init_boost: bool) -> Limits {
         const MIB: u64 = 1024 * 1024;
-        Limits { memory_bytes: u64::from(memory_mb) * MIB, tmp_bytes: u64::from(tmp_mb) * MIB, pids_max }
+        Limits { memory_bytes: u64::from(memory_mb) * MIB, tmp_bytes: u64::from(tmp_mb) * MIB, pids_max, init_boost }
+    }
+
+    /// What holds at first of `quota_us`.
+    pub(crate) fn first_quota_us(&self, quota_us: u64) -> u64 {
+        if self.init_boost { quota_us.max(CPU_PERIOD_US) } else { quota_us }
     }
 
     /// CPU microseconds in each period; `None` where the machine has no more than that anyway.
@@ -105,6 +113,29 @@ impl Cgroup {
             Cgroup::V2(group) => group.join_files(),
             Cgroup::None => Ok(Vec::new()),
         }
+    }
+
+    /// From now on only the share of MemorySize.
+    pub(crate) fn end_boost(&self) -> io::Result<()> {
+        match self {
+            Cgroup::V1(group) => group.limit_cpu(),
+            Cgroup::V2(group) => group.limit_cpu(),
+            Cgroup::None => Ok(()),
+        }
+    }
+
+    /// Sends a signal to all processes.
+    pub(crate) fn signal_all(&self, signal: i32) -> io::Result<()> {
+        let procs = match self {
+            Cgroup::V1(group) => read(&group.procs())?,
+            Cgroup::V2(group) => read(&group.procs())?,
+            Cgroup::None => return Err(io::Error::from_raw_os_error(libc::ENOTSUP)),
+        };
+        for pid in procs.lines().filter_map(|line| line.parse().ok()) {
+            // One that has ended since needs no signal.
+            drop(sys_process::open_pidfd(pid).and_then(|pidfd| sys_process::kill_pidfd(&pidfd, signal)));
+        }
+        Ok(())
     }
 
     pub(crate) fn freeze(&self) -> io::Result<()> {
@@ -227,9 +258,9 @@ mod tests {
 
     #[test]
     fn one_vcpu_at_1769_megabytes() {
-        assert_eq!(Limits::new(1769, 512, 1024).cpu_quota_us(2), Some(100_000));
-        assert_eq!(Limits::new(128, 512, 1024).cpu_quota_us(2), Some(7_235));
-        assert_eq!(Limits::new(10_240, 512, 1024).cpu_quota_us(2), None);
+        assert_eq!(Limits::new(1769, 512, 1024, false).cpu_quota_us(2), Some(100_000));
+        assert_eq!(Limits::new(128, 512, 1024, false).cpu_quota_us(2), Some(7_235));
+        assert_eq!(Limits::new(10_240, 512, 1024, false).cpu_quota_us(2), None);
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl V1 {
             cpuacct: self.cpuacct.as_deref().map(path).or_else(|| Some(path(&self.cpu))),
             pids: path(&self.pids),
             freezer: path(&self.freezer),
+            quota_us,
         };
         let result = group.limit(limits, quota_us);
         if result.is_err() {
@@ -98,9 +99,19 @@ pub(crate) struct Group {
     cpuacct: Option<PathBuf>,
     pids: PathBuf,
     freezer: PathBuf,
+    quota_us: Option<u64>,
 }
 
 impl Group {
+    pub(crate) fn procs(&self) -> PathBuf {
+        self.freezer.join("cgroup.procs")
+    }
+
+    pub(crate) fn limit_cpu(&self) -> io::Result<()> {
+        let (Some(cpu), Some(quota_us)) = (&self.cpu, self.quota_us) else { return Ok(()) };
+        write(&cpu.join("cpu.cfs_quota_us"), &quota_us.to_string())
+    }
+
     fn folders(&self) -> Vec<&Path> {
         let mut folders = vec![&*self.memory, &*self.pids, &*self.freezer];
         folders.extend(self.cpu.as_deref());
@@ -123,7 +134,7 @@ impl Group {
         write(&self.pids.join("pids.max"), &limits.pids_max.to_string())?;
         if let (Some(cpu), Some(quota_us)) = (&self.cpu, quota_us) {
             write(&cpu.join("cpu.cfs_period_us"), &CPU_PERIOD_US.to_string())?;
-            write(&cpu.join("cpu.cfs_quota_us"), &quota_us.to_string())?;
+            write(&cpu.join("cpu.cfs_quota_us"), &limits.first_quota_us(quota_us).to_string())?;
         }
         Ok(())
     }

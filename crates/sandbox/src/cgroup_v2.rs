@@ -49,8 +49,9 @@ impl V2 {
     }
 
     pub(crate) fn create(&self, name: &str, limits: &Limits) -> io::Result<Group> {
-        let group = Group { folder: self.parent.join(name) };
-        let result = group.limit(limits, limits.cpu_quota_us(self.cpu_count));
+        let quota_us = limits.cpu_quota_us(self.cpu_count);
+        let group = Group { folder: self.parent.join(name), quota_us };
+        let result = group.limit(limits, quota_us);
         if result.is_err() {
             group.remove();
         }
@@ -78,9 +79,19 @@ fn own_folder(at: &Path) -> Option<PathBuf> {
 /// The folder of one sandbox.
 pub(crate) struct Group {
     folder: PathBuf,
+    quota_us: Option<u64>,
 }
 
 impl Group {
+    pub(crate) fn procs(&self) -> PathBuf {
+        self.folder.join("cgroup.procs")
+    }
+
+    pub(crate) fn limit_cpu(&self) -> io::Result<()> {
+        let Some(quota_us) = self.quota_us else { return Ok(()) };
+        write(&self.folder.join("cpu.max"), &format!("{quota_us} {CPU_PERIOD_US}"))
+    }
+
     fn limit(&self, limits: &Limits, quota_us: Option<u64>) -> io::Result<()> {
         make_dir(&self.folder)?;
         write(&self.folder.join("memory.max"), &(limits.memory_bytes + limits.tmp_bytes).to_string())?;
@@ -89,7 +100,7 @@ impl Group {
             write(&self.folder.join("memory.swap.max"), "0")?;
         }
         write(&self.folder.join("pids.max"), &limits.pids_max.to_string())?;
-        if let Some(quota_us) = quota_us {
+        if let Some(quota_us) = quota_us.map(|quota_us| limits.first_quota_us(quota_us)) {
             write(&self.folder.join("cpu.max"), &format!("{quota_us} {CPU_PERIOD_US}"))?;
         }
         Ok(())

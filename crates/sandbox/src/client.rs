@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::connection::{self, Outgoing, Reply, State};
+use crate::connection::{self, Ends, Outgoing, Reply, State};
 use crate::launch;
+use crate::peer::PeerCheck;
 use crate::protocol::{Failure, Message, Op, Request};
 use crate::spawner::{SPAWNER_ARGUMENT, Settings};
-use crate::{Capabilities, Exit, Folders, Interpreter, SandboxError, SandboxSpec, SandboxStats};
+use crate::spec::EXTENSIONS_MAX;
+use crate::{Capabilities, Exit, ExtensionExit, Folders, Interpreter, SandboxError, SandboxSpec, SandboxStats};
 
 /// Requests that wait to be sent, at most; more wait in their callers.
 const REQUESTS_MAX: usize = 1024;
@@ -170,6 +172,7 @@ impl Spawner {
         let launch = launch::prepare(&spec, self.is_root(), folders)?;
         let key = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (state_sender, state) = watch::channel(State::Running);
+        let (extension_sender, extension_exits) = mpsc::channel(EXTENSIONS_MAX);
         let mut sandbox = Sandbox {
             id: spec.id,
             runtime_api: None,
@@ -177,15 +180,20 @@ impl Spawner {
             channel: launch.channel,
             output: Some(launch.output),
             log: launch.log,
+            extension_output: launch.extension_output,
+            extension_exits: Some(extension_exits),
+            peer: PeerCheck { pid: 0, uid: None },
             key,
             spawner: self.clone(),
             state,
         };
         let op = Op::Create(Box::new(launch.create));
-        let reply = self.ask(key, op, launch.fds, Some(state_sender), CREATE_TIMEOUT).await?;
-        let (Message::Created { .. }, fds) = reply else {
+        let ends = Ends { state: state_sender, extensions: extension_sender };
+        let reply = self.ask(key, op, launch.fds, Some(ends), CREATE_TIMEOUT).await?;
+        let (Message::Created { pid, uid, .. }, fds) = reply else {
             return Err(SandboxError::Protocol("expected a sandbox".to_owned()));
         };
+        sandbox.peer = PeerCheck { pid, uid };
         let mut listeners = fds.into_iter().map(TcpListener::from);
         sandbox.runtime_api = listeners.next();
         sandbox.endpoint = listeners.next();
@@ -220,7 +228,7 @@ impl Spawner {
         request: u64,
         op: Op,
         fds: Vec<OwnedFd>,
-        state: Option<watch::Sender<State>>,
+        ends: Option<Ends>,
         timeout: Duration,
     ) -> Result<Reply, SandboxError> {
         let bytes =
@@ -229,7 +237,7 @@ impl Spawner {
             return Err(SandboxError::InvalidSpec("specification too large".to_owned()));
         }
         let (reply, receiver) = oneshot::channel();
-        let outgoing = Outgoing { request, bytes, fds, reply, state };
+        let outgoing = Outgoing { request, bytes, fds, reply, ends };
         let exchange = async {
             self.shared.requests.send(outgoing).await.map_err(|_| SandboxError::SpawnerGone)?;
             receiver.await.map_err(|_| SandboxError::SpawnerGone)
@@ -239,6 +247,7 @@ impl Spawner {
             .map_err(|_| SandboxError::Timeout(timeout.as_millis() as u64))??;
         match reply.0 {
             Message::Failed { failure: Failure::Invalid(message), .. } => Err(SandboxError::InvalidSpec(message)),
+            Message::Failed { failure: Failure::NotExecuted(cause), .. } => Err(SandboxError::NotExecuted(cause)),
             Message::Failed { failure: Failure::NoFreeSlot(count), .. } => Err(SandboxError::NoFreeSlot(count)),
             Message::Failed { failure: Failure::Setup { step, message }, .. } => {
                 Err(SandboxError::Setup { step, message })
@@ -263,6 +272,11 @@ pub struct Sandbox {
     pub output: Option<OwnedFd>,
     /// Read end of the framed log pipe (Python only). Non-blocking; must be drained.
     pub log: Option<OwnedFd>,
+    /// Read end of the pipe that is stdout and stderr of the extensions, if there are any. Non-blocking; must be drained.
+    pub extension_output: Option<OwnedFd>,
+    /// Tells the end of each extension.
+    pub extension_exits: Option<mpsc::Receiver<ExtensionExit>>,
+    peer: PeerCheck,
     key: u64,
     spawner: Spawner,
     state: watch::Receiver<State>,
@@ -309,6 +323,39 @@ impl Sandbox {
     /// Lets a frozen sandbox run again.
     pub async fn thaw(&self) -> Result<(), SandboxError> {
         self.spawner.control(Op::Thaw { key: self.key }, CONTROL_TIMEOUT).await
+    }
+
+    /// Lets the program start that waits for the extensions.
+    pub async fn start_program(&self) -> Result<(), SandboxError> {
+        self.spawner.control(Op::StartProgram { key: self.key }, CONTROL_TIMEOUT).await
+    }
+
+    /// Asks the main process to end (SIGTERM).
+    pub async fn terminate(&self) -> Result<(), SandboxError> {
+        self.spawner.control(Op::Terminate { key: self.key }, CONTROL_TIMEOUT).await
+    }
+
+    /// Initialisation is over: only the CPU share of MemorySize from now on.
+    pub async fn end_boost(&self) -> Result<(), SandboxError> {
+        self.spawner.control(Op::EndBoost { key: self.key }, CONTROL_TIMEOUT).await
+    }
+
+    /// A TCP socket of the sandbox's own network, not connected and non-blocking: for reaching a listener inside. Works
+    /// while the sandbox is frozen, too.
+    pub async fn socket(&self) -> Result<OwnedFd, SandboxError> {
+        let request = self.spawner.shared.next.fetch_add(1, Ordering::Relaxed);
+        let op = Op::Socket { key: self.key };
+        match self.spawner.ask(request, op, Vec::new(), None, CONTROL_TIMEOUT).await? {
+            (Message::Socket { .. }, mut fds) => {
+                fds.pop().ok_or_else(|| SandboxError::Protocol("expected a socket".to_owned()))
+            }
+            _ => Err(SandboxError::Protocol("unexpected reply".to_owned())),
+        }
+    }
+
+    /// Knows this sandbox's connections from others'.
+    pub fn peer_check(&self) -> PeerCheck {
+        self.peer
     }
 
     /// Measures memory and CPU.

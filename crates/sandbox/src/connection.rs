@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::protocol::{MESSAGE_BYTES_MAX, Message, Op, Request};
 use crate::sys;
-use crate::{Exit, SandboxError};
+use crate::{Exit, ExtensionExit, SandboxError};
 
 /// A message and the descriptors that came with it.
 pub(crate) type Reply = (Message, Vec<OwnedFd>);
@@ -22,7 +22,14 @@ pub(crate) struct Outgoing {
     pub fds: Vec<OwnedFd>,
     pub reply: oneshot::Sender<Reply>,
     /// For a new sandbox: where its end is told.
-    pub state: Option<watch::Sender<State>>,
+    pub ends: Option<Ends>,
+}
+
+/// Where the ends of a sandbox's processes are told.
+pub(crate) struct Ends {
+    pub state: watch::Sender<State>,
+    /// Has room for one message of each extension.
+    pub extensions: mpsc::Sender<ExtensionExit>,
 }
 
 /// How far a sandbox is.
@@ -51,7 +58,7 @@ pub(crate) struct Connection {
     child: Child,
     buffer: Vec<u8>,
     pending: HashMap<u64, oneshot::Sender<Reply>>,
-    sandboxes: HashMap<u64, watch::Sender<State>>,
+    sandboxes: HashMap<u64, Ends>,
 }
 
 impl Connection {
@@ -123,17 +130,24 @@ impl Connection {
     fn dispatch(&mut self, (message, fds): Reply) {
         match message {
             Message::Exited { key, exit } => {
-                if let Some(state) = self.sandboxes.get(&key) {
-                    state.send_replace(State::Exited(exit));
+                if let Some(ends) = self.sandboxes.get(&key) {
+                    ends.state.send_replace(State::Exited(exit));
+                }
+            }
+            Message::ExtensionEnded { key, index, end } => {
+                if let Some(ends) = self.sandboxes.get(&key) {
+                    // Fails if nobody wants to know; there is room for one message of each.
+                    drop(ends.extensions.try_send(ExtensionExit { index, end }));
                 }
             }
             Message::Gone { key } => {
-                if let Some(state) = self.sandboxes.remove(&key) {
-                    state.send_modify(|state| *state = State::Gone(state.exit().unwrap_or(State::KILLED)));
+                if let Some(ends) = self.sandboxes.remove(&key) {
+                    ends.state.send_modify(|state| *state = State::Gone(state.exit().unwrap_or(State::KILLED)));
                 }
             }
             Message::Hello(_) => tracing::warn!("the sandbox spawner greeted twice"),
-            Message::Created { request }
+            Message::Created { request, .. }
+            | Message::Socket { request }
             | Message::Done { request }
             | Message::Stats { request, .. }
             | Message::Failed { request, .. } => {
@@ -154,8 +168,8 @@ impl Connection {
             return Ok(());
         }
         self.pending.insert(outgoing.request, outgoing.reply);
-        if let Some(state) = outgoing.state {
-            self.sandboxes.insert(outgoing.request, state);
+        if let Some(ends) = outgoing.ends {
+            self.sandboxes.insert(outgoing.request, ends);
         }
         self.send(&outgoing.bytes, &outgoing.fds).await
     }
@@ -182,8 +196,8 @@ impl Connection {
         if let Ok(Err(error)) = reaped {
             tracing::warn!(%error, "cannot wait for the sandbox spawner");
         }
-        for state in sandboxes.into_values() {
-            state.send_modify(|state| *state = State::Gone(state.exit().unwrap_or(State::KILLED)));
+        for ends in sandboxes.into_values() {
+            ends.state.send_modify(|state| *state = State::Gone(state.exit().unwrap_or(State::KILLED)));
         }
         ended.send_replace(true);
     }

@@ -22,6 +22,9 @@ pub enum SandboxError {
         /// The system's reason.
         message: String,
     },
+    /// The program could not be executed, which is its owner's fault: `fork/exec /var/task/bootstrap: exec format error`.
+    #[error("{0}")]
+    NotExecuted(String),
     /// The spawner did not answer within the bound given in milliseconds.
     #[error("the sandbox spawner did not answer within {0} ms")]
     Timeout(u64),

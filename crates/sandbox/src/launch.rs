@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::mounts::{NODE_PATH, RUNTIME_DIR};
 use crate::protocol::{Create, RuntimeFds, Start};
+use crate::spec::EXTENSIONS_MAX;
 use crate::sys;
 use crate::{Folders, Program, RuntimeTransport, SandboxError, SandboxSpec};
 
@@ -17,9 +18,10 @@ const HOSTNAME_LENGTH_MAX: usize = 63;
 /// A request for a sandbox with both ends of everything that connects it.
 pub(crate) struct Launch {
     pub create: Create,
-    /// For the spawner: environment, output, log, channel.
+    /// For the spawner: environment, output, log, channel, extensions' output.
     pub fds: Vec<OwnedFd>,
     pub output: OwnedFd,
+    pub extension_output: Option<OwnedFd>,
     pub log: Option<OwnedFd>,
     pub channel: Option<UnixStream>,
 }
@@ -52,6 +54,12 @@ pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool, folders: Option<Folders
         channel = Some(here);
         fds.push(there.into());
     }
+    let mut extension_output = None;
+    if !spec.extensions.is_empty() {
+        let (reader, writer) = pipe()?;
+        extension_output = Some(reader);
+        fds.push(writer);
+    }
     let create = Create {
         id: spec.id.clone(),
         start,
@@ -64,8 +72,10 @@ pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool, folders: Option<Folders
         pids_max: spec.pids_max,
         egress: spec.egress,
         hostname: spec.hostname.clone(),
+        init_boost: spec.init_boost,
+        extensions: spec.extensions.clone(),
     };
-    Ok(Launch { create, fds, output, log, channel })
+    Ok(Launch { create, fds, output, extension_output, log, channel })
 }
 
 /// A name that becomes part of file names.
@@ -92,6 +102,12 @@ fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
         if !range.contains(&value) {
             return invalid(format!("{name} {value}: not in {} to {}", range.start(), range.end()));
         }
+    }
+    if spec.extensions.len() > EXTENSIONS_MAX {
+        return invalid(format!("{} extensions: at most {EXTENSIONS_MAX}", spec.extensions.len()));
+    }
+    if let Some(path) = spec.extensions.iter().find(|path| !path.starts_with('/')) {
+        return invalid(format!("{path:?}: not an absolute path"));
     }
     if let Program::Exec { path, .. } = &spec.program
         && !path.starts_with('/')
@@ -134,7 +150,10 @@ fn begin(spec: &SandboxSpec, as_root: bool) -> Begin {
         Program::Python { interpreter, transport } => {
             let outside = |path: &Path| (!path.starts_with("/usr")).then(|| path.to_owned());
             let runtime_fds = runtime_fds(*transport);
-            let fresh = spec.env.iter().any(|(name, _)| acts_at_exec(name)) || *transport == RuntimeTransport::Http;
+            let fresh = spec.env.iter().any(|(name, _)| acts_at_exec(name))
+                || *transport == RuntimeTransport::Http
+                // Its start waits for the extensions.
+                || !spec.extensions.is_empty();
             // Entering another user namespace from a zygote takes root.
             let start = if as_root && !fresh {
                 Start::Zygote { interpreter: interpreter.path.clone() }
@@ -240,6 +259,8 @@ mod tests {
             pids_max: 1024,
             egress: Egress::None,
             hostname: "h".to_owned(),
+            init_boost: false,
+            extensions: Vec::new(),
         }
     }
 
@@ -315,6 +336,8 @@ mod tests {
         refused(|spec| spec.hostname = "a b".to_owned());
         refused(|spec| spec.memory_mb = 63);
         refused(|spec| spec.tmp_mb = 0);
+        refused(|spec| spec.extensions = vec!["extensions/x".to_owned()]);
+        refused(|spec| spec.extensions = vec!["/opt/extensions/x".to_owned(); EXTENSIONS_MAX + 1]);
         let relative = SandboxSpec { code_dir: "code".into(), ..good.clone() };
         assert!(check_folders(&folders(&good)).is_ok() && check_folders(&folders(&relative)).is_err());
         assert!(environment(&[("A=B".to_owned(), String::new())]).is_err());

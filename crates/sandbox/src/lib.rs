@@ -12,6 +12,7 @@ mod cgroup_v2;
 mod client;
 mod connection;
 mod error;
+mod extension_processes;
 mod interpreter_folders;
 mod interpreters;
 mod launch;
@@ -20,6 +21,7 @@ mod live;
 mod memory_watch;
 mod modes;
 mod mounts;
+mod peer;
 mod protocol;
 mod seccomp;
 mod skeletons;
@@ -27,6 +29,7 @@ mod slots;
 mod spawner;
 mod spec;
 mod supervisor;
+mod supervisor_watch;
 mod sys;
 mod sys_process;
 mod zygotes;
@@ -35,7 +38,11 @@ pub use client::{Sandbox, Spawner, SpawnerConfig};
 pub use error::SandboxError;
 pub use interpreters::{Choice, Interpreter, Language, choose, discover_interpreters};
 pub use modes::{Capabilities, Enforcement, Guarantee, Mode};
-pub use spec::{CHANNEL_FRAME_BYTES_MAX, Egress, Exit, Folders, Program, RuntimeTransport, SandboxSpec, SandboxStats};
+pub use peer::PeerCheck;
+pub use spec::{
+    CHANNEL_FRAME_BYTES_MAX, EXTENSIONS_MAX, Egress, Exit, ExtensionEnd, ExtensionExit, Folders, Program,
+    RuntimeTransport, SandboxSpec, SandboxStats,
+};
 
 /// Runs the spawner and never returns, if this process was started as one (`argv[1] == "__spawner"`).
 ///

@@ -1,5 +1,6 @@
 //! The steps of a sandbox's life in the spawner: created, prepared, entered, forked, ended.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,10 +21,10 @@ use crate::zygotes::{ForkOrder, ZygoteEvent};
 impl Spawner {
     /// Starts PID 1 of a new sandbox; the rest happens as it reports.
     pub(crate) fn create(&mut self, key: u64, create: Create, fds: Vec<OwnedFd>) -> Result<(), Failure> {
-        let files = runtime_files(create.runtime_fds, fds)?;
+        let files = runtime_files(&create, fds)?;
         let as_root = matches!(self.capabilities.mode, Mode::RootV1 | Mode::RootV2);
         let slot = if as_root { Some(self.slots.take().ok_or(Failure::NoFreeSlot(self.slots.count))?) } else { None };
-        let limits = Limits::new(create.memory_mb, create.tmp_mb, create.pids_max);
+        let limits = Limits::new(create.memory_mb, create.tmp_mb, create.pids_max, create.init_boost);
         let result = self.start_supervisor(key, create, &files, slot, limits);
         match result {
             Ok(mut live) => {
@@ -73,6 +74,7 @@ impl Spawner {
                 output: &files.output,
                 log: files.log.as_ref(),
                 channel: files.channel.as_ref(),
+                extension_output: files.extension_output.as_ref(),
                 joins: &joins,
                 memory,
                 memory_bytes: limits.memory_bytes,
@@ -104,6 +106,8 @@ impl Spawner {
             listeners: Vec::new(),
             addresses: Default::default(),
             tmp: None,
+            main: None,
+            socket_requests: VecDeque::new(),
             exit: None,
             over_memory: false,
             frozen: false,
@@ -127,8 +131,18 @@ impl Spawner {
                 live.addresses = (runtime_api, endpoint);
                 self.prepared(key, fds).map_err(|error| Failure::setup("enter sandbox", &error))
             }
-            Ok(Report::Entered) => self.entered(key).map_err(|error| Failure::setup("start program", &error)),
+            Ok(Report::Entered) => self.entered(key, fds).map_err(|error| Failure::setup("start program", &error)),
             Ok(Report::Failed(failure)) => Err(failure),
+            Ok(Report::ExtensionEnded { index, end }) => {
+                self.send(&Message::ExtensionEnded { key, index, end }, &[]);
+                Ok(())
+            }
+            Ok(Report::Socket) => {
+                if let Some(request) = live.socket_requests.pop_front() {
+                    self.send(&Message::Socket { request }, &fds);
+                }
+                Ok(())
+            }
             Ok(Report::OverMemory) => {
                 live.over_memory = true;
                 Ok(())
@@ -174,8 +188,9 @@ impl Spawner {
     }
 
     /// PID 1 has its final identity: an executed program runs; a Python function can be forked into it.
-    fn entered(&mut self, key: u64) -> io::Result<()> {
+    fn entered(&mut self, key: u64, mut fds: Vec<OwnedFd>) -> io::Result<()> {
         let Some(live) = self.live.get_mut(&key) else { return Ok(()) };
+        live.main = fds.pop();
         let Start::Zygote { interpreter } = &live.create.start else {
             live.files = None;
             self.created(key);
@@ -199,7 +214,8 @@ impl Spawner {
         let Some(live) = self.live.get_mut(&key) else { return };
         live.phase = Phase::Running;
         let listeners = std::mem::take(&mut live.listeners);
-        self.send(&Message::Created { request: key }, &listeners);
+        let (pid, uid) = (live.pid, live.slot);
+        self.send(&Message::Created { request: key, pid, uid }, &listeners);
     }
 
     /// Setting up failed: says why, and ends what there is of it.
@@ -219,7 +235,10 @@ impl Spawner {
             let exit = live.ended(code, signal);
             self.send(&Message::Exited { key, exit }, &[]);
         }
-        if let Some(live) = self.live.get_mut(&key) {
+        // Extensions have time to end; then the daemon kills what is left.
+        if let Some(live) = self.live.get_mut(&key)
+            && live.create.extensions.is_empty()
+        {
             live.kill();
         }
     }
@@ -302,12 +321,14 @@ impl Spawner {
     }
 }
 
-fn runtime_files(which: RuntimeFds, fds: Vec<OwnedFd>) -> Result<RuntimeFiles, Failure> {
+fn runtime_files(create: &Create, fds: Vec<OwnedFd>) -> Result<RuntimeFiles, Failure> {
+    let which = create.runtime_fds;
     let missing = || Failure::Invalid("descriptors missing".to_owned());
     let mut fds = fds.into_iter();
     let environment = fds.next().ok_or_else(missing)?;
     let output = fds.next().ok_or_else(missing)?;
     let log = (which != RuntimeFds::None).then(|| fds.next().ok_or_else(missing)).transpose()?;
     let channel = (which == RuntimeFds::LogAndChannel).then(|| fds.next().ok_or_else(missing)).transpose()?;
-    Ok(RuntimeFiles { environment, output, log, channel })
+    let extension_output = (!create.extensions.is_empty()).then(|| fds.next().ok_or_else(missing)).transpose()?;
+    Ok(RuntimeFiles { environment, output, log, channel, extension_output })
 }

@@ -1,12 +1,13 @@
 //! One sandbox as the spawner sees it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::cgroup::Cgroup;
 use crate::memory_watch::used_bytes;
 use crate::protocol::Create;
-use crate::supervisor::{CONTINUE, STOP};
+use crate::supervisor::{CONTINUE, SOCKET, START, STOP};
 use crate::sys;
 use crate::sys_process;
 use crate::{Exit, SandboxStats};
@@ -30,6 +31,7 @@ pub(crate) struct RuntimeFiles {
     pub output: OwnedFd,
     pub log: Option<OwnedFd>,
     pub channel: Option<OwnedFd>,
+    pub extension_output: Option<OwnedFd>,
 }
 
 pub(crate) struct Live {
@@ -47,6 +49,10 @@ pub(crate) struct Live {
     pub listeners: Vec<OwnedFd>,
     pub addresses: (String, String),
     pub tmp: Option<OwnedFd>,
+    /// The main process, if it was executed.
+    pub main: Option<OwnedFd>,
+    /// Who asked for a socket, in order.
+    pub socket_requests: VecDeque<u64>,
     pub exit: Option<Exit>,
     /// Its supervisor ended it for exceeding its memory.
     pub over_memory: bool,
@@ -80,6 +86,25 @@ impl Live {
         }
         sys::send_message(&self.status, CONTINUE, &[])?;
         self.frozen = false;
+        Ok(())
+    }
+
+    /// Asks the main process to end. One that was forked from a zygote is not known by itself: then all are asked.
+    pub(crate) fn terminate(&mut self) -> io::Result<()> {
+        match &self.main {
+            Some(main) => sys_process::kill_pidfd(main, libc::SIGTERM),
+            None => self.cgroup.signal_all(libc::SIGTERM),
+        }
+    }
+
+    pub(crate) fn start_program(&mut self) -> io::Result<()> {
+        sys::send_message(&self.status, START, &[])
+    }
+
+    /// Asks the supervisor for a socket; its report answers `request`.
+    pub(crate) fn ask_for_socket(&mut self, request: u64) -> io::Result<()> {
+        sys::send_message(&self.status, SOCKET, &[])?;
+        self.socket_requests.push_back(request);
         Ok(())
     }
 

@@ -240,11 +240,13 @@ fn write_etc(etc: &Path, egress: Egress) -> io::Result<()> {
     write("group", "sbx_user1051:x:990:\n")?;
     write("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")?;
     symlink("/usr/share/zoneinfo/UTC", etc.join("localtime")).step("write /etc")?;
-    let own_hosts = "127.0.0.1 localhost localhost.localdomain\n::1 localhost\n".to_owned();
+    // The name by which telemetry subscribers are addressed.
+    let sandbox = "127.0.0.1 sandbox.localdomain sandbox\n";
+    let own_hosts = format!("127.0.0.1 localhost localhost.localdomain\n::1 localhost\n{sandbox}");
     let (hosts, resolv) = match egress {
         Egress::None => (own_hosts, String::new()),
         Egress::Host => (
-            fs::read_to_string("/etc/hosts").unwrap_or(own_hosts),
+            fs::read_to_string("/etc/hosts").map_or(own_hosts, |hosts| format!("{hosts}\n{sandbox}")),
             fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
         ),
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Egress, Exit, Folders, SandboxStats};
+use crate::{Capabilities, Egress, Exit, ExtensionEnd, Folders, SandboxStats};
 
 /// Largest message in bytes. The environment is not in it: it travels in a memfd.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -20,7 +20,8 @@ pub(crate) struct Request {
 /// What the daemon wants.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Op {
-    /// With descriptors: environment, output, then log and channel where [`Create::runtime_fds`] says so.
+    /// With descriptors: environment, output, then log and channel where [`Create::runtime_fds`] says so, then the
+    /// extensions' output if there are extensions.
     Create(Box<Create>),
     Warm {
         interpreter: PathBuf,
@@ -46,6 +47,22 @@ pub(crate) enum Op {
     ResetPeak {
         key: u64,
     },
+    /// Lets the program start that waits for the extensions.
+    StartProgram {
+        key: u64,
+    },
+    /// Initialisation is over: only the CPU share of MemorySize from now on.
+    EndBoost {
+        key: u64,
+    },
+    /// Sends SIGTERM to the main process.
+    Terminate {
+        key: u64,
+    },
+    /// Answered with a TCP socket of the sandbox's network, not connected.
+    Socket {
+        key: u64,
+    },
     Shutdown,
 }
 
@@ -67,6 +84,8 @@ pub(crate) struct Create {
     pub pids_max: u32,
     pub egress: Egress,
     pub hostname: String,
+    pub init_boost: bool,
+    pub extensions: Vec<String>,
 }
 
 /// How the main process comes to be.
@@ -91,8 +110,15 @@ pub(crate) enum RuntimeFds {
 pub(crate) enum Message {
     /// First message of a spawner.
     Hello(Capabilities),
-    /// With the two listening sockets: Runtime API, then endpoint.
+    /// With the two listening sockets: Runtime API, then endpoint. PID 1's host pid, and the function's host uid if it
+    /// has one of its own.
     Created {
+        request: u64,
+        pid: i32,
+        uid: Option<u32>,
+    },
+    /// With the socket.
+    Socket {
         request: u64,
     },
     Done {
@@ -111,6 +137,12 @@ pub(crate) enum Message {
         key: u64,
         exit: Exit,
     },
+    /// An external extension ended.
+    ExtensionEnded {
+        key: u64,
+        index: usize,
+        end: ExtensionEnd,
+    },
     /// Processes, mounts and cgroups of a sandbox are gone.
     Gone {
         key: u64,
@@ -122,6 +154,7 @@ pub(crate) enum Message {
 pub(crate) enum Failure {
     Invalid(String),
     NoFreeSlot(u32),
+    NotExecuted(String),
     Setup { step: String, message: String },
 }
 
@@ -139,8 +172,15 @@ pub(crate) enum Report {
         runtime_api: String,
         endpoint: String,
     },
-    /// Inside the user namespace; an executed program is running.
+    /// Inside the user namespace; an executed program is running, or waits for the extensions. With its pidfd.
     Entered,
+    /// An external extension ended.
+    ExtensionEnded {
+        index: usize,
+        end: ExtensionEnd,
+    },
+    /// With a socket that was asked for.
+    Socket,
     Failed(Failure),
     /// Ends now, because memory was exceeded.
     OverMemory,

@@ -206,6 +206,13 @@ impl Spawner {
             }
             Op::Freeze { key } => self.with(key, Live::freeze),
             Op::Thaw { key } => self.with(key, Live::thaw),
+            Op::StartProgram { key } => self.with(key, Live::start_program),
+            Op::Terminate { key } => self.with(key, Live::terminate),
+            Op::EndBoost { key } => self.with(key, |live| live.cgroup.end_boost()),
+            Op::Socket { key } => match self.with(key, |live| live.ask_for_socket(number)) {
+                Ok(()) => return Ok(()),
+                result => result,
+            },
             Op::ResetPeak { key } => self.with(key, |live| live.cgroup.reset_peak()),
             Op::Stats { key } => match self.live.get(&key).map(Live::stats) {
                 Some(Ok(stats)) => {

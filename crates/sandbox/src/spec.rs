@@ -37,6 +37,39 @@ pub struct SandboxSpec {
     pub egress: Egress,
     /// Host name inside; 1 to 63 of `[A-Za-z0-9.-]`.
     pub hostname: String,
+    /// At least one whole vCPU until [`crate::Sandbox::end_boost`], where MemorySize grants less.
+    pub init_boost: bool,
+    /// External extensions: absolute paths inside, at most [`EXTENSIONS_MAX`]. They are started with the sandbox, each
+    /// a process of its own; the program then waits for [`crate::Sandbox::start_program`], and its end does not end them.
+    pub extensions: Vec<String>,
+}
+
+/// External extensions of one sandbox.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
+pub const EXTENSIONS_MAX: usize = 10;
+
+/// The end of an external extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionExit {
+    /// Its place in [`SandboxSpec::extensions`].
+    pub index: usize,
+    /// How it ended.
+    pub end: ExtensionEnd,
+}
+
+/// How an external extension ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExtensionEnd {
+    /// It could not be executed; the text is the system's reason, as Lambda words it.
+    NotStarted {
+        /// `fork/exec /opt/extensions/x: permission denied`
+        cause: String,
+    },
+    /// It exited by itself.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled(i32),
 }
 
 /// What a function brings along, see [`SandboxSpec`].

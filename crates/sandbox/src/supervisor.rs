@@ -13,11 +13,13 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::Egress;
-use crate::memory_watch::{MemoryFiles, MemoryWatch, Verdict};
+use crate::extension_processes;
+use crate::memory_watch::{MemoryFiles, MemoryWatch};
 use crate::mounts::{self, Devices, OwnTrees, SkeletonKey, Step, Tmp};
 use crate::protocol::{Create, Failure, Report, Start};
+use crate::supervisor_watch::Watch;
 use crate::sys::{self, Forked};
-use crate::sys_process::{self, Ended, Wait};
+use crate::sys_process;
 
 /// The function's user and group inside: Lambda's `sbx_user1051`.
 pub(crate) const INSIDE_UID: u32 = 993;
@@ -39,6 +41,10 @@ pub(crate) const GO: &[u8] = b"G";
 /// Spawner to supervisor, where there is no freezer: stop or continue every process.
 pub(crate) const STOP: &[u8] = b"S";
 pub(crate) const CONTINUE: &[u8] = b"C";
+/// Spawner to supervisor: let the program start that waits for the extensions.
+pub(crate) const START: &[u8] = b"R";
+/// Spawner to supervisor: send a TCP socket of this network.
+pub(crate) const SOCKET: &[u8] = b"N";
 
 /// The function's largest environment in bytes (Lambda allows 4 KiB for users' variables).
 const ENVIRONMENT_BYTES_MAX: u64 = 256 * 1024;
@@ -68,6 +74,7 @@ pub(crate) struct Plan<'a> {
     pub output: &'a OwnedFd,
     pub log: Option<&'a OwnedFd>,
     pub channel: Option<&'a OwnedFd>,
+    pub extension_output: Option<&'a OwnedFd>,
     pub joins: &'a [OwnedFd],
     pub memory: MemoryFiles,
     pub memory_bytes: u64,
@@ -83,7 +90,11 @@ pub(crate) fn run(plan: Plan<'_>) -> ! {
     let code = match outcome {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
-            report(status, &Report::Failed(Failure::setup("sandbox", &error)), &[]);
+            let failure = match error.get_ref().and_then(|source| source.downcast_ref::<NotExecuted>()) {
+                Some(NotExecuted(cause)) => Failure::NotExecuted(cause.clone()),
+                None => Failure::setup("sandbox", &error),
+            };
+            report(status, &Report::Failed(failure), &[]);
             1
         }
         Err(_) => 70,
@@ -107,22 +118,88 @@ fn supervise(plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
         Some((1, _)) if buffer[..1] == *GO => {}
         _ => return Err(io::Error::other("the spawner did not let it go on")),
     }
-    let main_pid = match &plan.create.start {
-        Start::Exec { path, argv } => Some(start_program(&plan, path, argv, &addresses)?),
+    let extensions = extension_processes::start(&plan, &addresses);
+    let (gate_reader, gate) = if extensions.is_empty() { (None, None) } else { io::pipe().map(halves)? };
+    let main = match &plan.create.start {
+        Start::Exec { path, argv } => {
+            Some(start_program(&plan, &main_program(&plan, path, argv, gate_reader)?, &addresses)?)
+        }
         Start::Zygote { .. } => None,
     };
     give_up_privileges(&plan)?;
     let mut keep = vec![status.as_raw_fd(), child_signals.as_raw_fd(), tmp.as_raw_fd()];
-    keep.extend(plan.memory.fds().into_iter().map(AsRawFd::as_raw_fd));
+    keep.extend(plan.memory.fds().into_iter().chain(&gate).map(AsRawFd::as_raw_fd));
+    keep.extend(main.iter().map(|main| main.pidfd.as_raw_fd()));
     sys::close_all_except(&keep)?;
-    report(status, &Report::Entered, &[]);
+    let pidfd: Vec<_> = main.iter().map(|main| main.pidfd.as_fd()).collect();
+    report(status, &Report::Entered, &pidfd);
     let memory = MemoryWatch::start(plan.memory, tmp, plan.memory_bytes).step("watch memory")?;
-    watch(status, &child_signals, memory, main_pid)
+    Watch { status, child_signals, memory, main_pid: main.map(|main| main.pid), extensions, gate }.run()
+}
+
+/// Both ends of a pipe, reader first.
+fn halves((reader, writer): (io::PipeReader, io::PipeWriter)) -> (Option<OwnedFd>, Option<OwnedFd>) {
+    (Some(reader.into()), Some(writer.into()))
+}
+
+fn main_program<'a>(
+    plan: &Plan<'a>,
+    path: &'a str,
+    argv: &'a [String],
+    gate: Option<OwnedFd>,
+) -> io::Result<Executable<'a>> {
+    let gate = gate.map(|gate| sys::duplicate_above(gate, ABOVE_ALL_TARGETS)).transpose()?;
+    let (output, log, channel) = (plan.output, plan.log, plan.channel);
+    Ok(Executable { path, argv, output, log, channel, directory: "/var/task", hidden: &[], gate })
+}
+
+/// What is executed, and how.
+pub(crate) struct Executable<'a> {
+    pub path: &'a str,
+    pub argv: &'a [String],
+    pub output: &'a OwnedFd,
+    pub log: Option<&'a OwnedFd>,
+    pub channel: Option<&'a OwnedFd>,
+    pub directory: &'a str,
+    /// Variables that it does not get.
+    pub hidden: &'a [&'a str],
+    /// It waits for a byte of this pipe before it is executed.
+    pub gate: Option<OwnedFd>,
+}
+
+/// A process that was started.
+pub(crate) struct Process {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
+/// A program could not be executed, which is its owner's fault.
+#[derive(Debug)]
+pub(crate) struct NotExecuted(pub String);
+
+impl std::fmt::Display for NotExecuted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotExecuted {}
+
+/// What begins the message of a process that could not be executed, as Lambda words it.
+const NOT_EXECUTED: &str = "fork/exec ";
+
+/// The system's reason in Lambda's words: `permission denied`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 fn close_foreign_descriptors(plan: &Plan<'_>) -> io::Result<()> {
     let mut keep = vec![2, plan.status.as_raw_fd(), plan.environment.as_raw_fd(), plan.output.as_raw_fd()];
-    keep.extend(plan.log.into_iter().chain(plan.channel).map(AsRawFd::as_raw_fd));
+    let pipes = plan.log.into_iter().chain(plan.channel).chain(plan.extension_output);
+    keep.extend(pipes.map(AsRawFd::as_raw_fd));
     keep.extend(plan.joins.iter().map(AsRawFd::as_raw_fd));
     keep.extend(plan.memory.fds().into_iter().map(AsRawFd::as_raw_fd));
     if let Root::Copy(namespace) = &plan.root {
@@ -132,7 +209,7 @@ fn close_foreign_descriptors(plan: &Plan<'_>) -> io::Result<()> {
 }
 
 /// The two addresses a function is told.
-struct Addresses {
+pub(crate) struct Addresses {
     runtime_api: String,
     endpoint: String,
 }
@@ -195,27 +272,37 @@ fn open_trees(create: &Create) -> io::Result<Option<OwnTrees>> {
     create.folders.as_ref().map(OwnTrees::open).transpose()
 }
 
-/// Forks and executes the main program; returns its pid once exec has succeeded.
-fn start_program(plan: &Plan<'_>, path: &str, argv: &[String], addresses: &Addresses) -> io::Result<i32> {
+/// Forks and executes a program; returns once exec has succeeded, or at once for one that waits at its gate.
+pub(crate) fn start_program(plan: &Plan<'_>, program: &Executable<'_>, addresses: &Addresses) -> io::Result<Process> {
     let (mut errors, error_writer) = io::pipe()?;
     match sys::fork(0)? {
         Forked::Child => {
             drop(errors);
-            // Above the numbers that the program's own descriptors get; closed by exec.
-            let error_writer = sys::duplicate_above(error_writer, ABOVE_ALL_TARGETS)?;
-            let error = match become_program(plan, path, argv, addresses, error_writer.as_raw_fd()) {
+            // Nobody waits for the error of one that is started later: it stands in its log.
+            let to_errors = match program.gate {
+                Some(_) => sys::duplicate_above(program.output, ABOVE_ALL_TARGETS)?,
+                // Above the numbers that the program's own descriptors get; closed by exec.
+                None => sys::duplicate_above(error_writer, ABOVE_ALL_TARGETS)?,
+            };
+            let error = match become_program(plan, program, addresses, to_errors.as_raw_fd()) {
                 Ok(error) => error,
                 Err(error) => error,
             };
             // Nobody is left to tell if this fails, too: the supervisor then sees an exit.
-            drop(File::from(error_writer).write_all(error.to_string().as_bytes()));
+            drop(File::from(to_errors).write_all(error.to_string().as_bytes()));
             sys::exit_now(126)
         }
-        Forked::Parent { pid, pidfd: _ } => {
+        Forked::Parent { pid, pidfd } => {
             drop(error_writer);
             let mut message = String::new();
-            errors.read_to_string(&mut message)?;
-            if message.is_empty() { Ok(pid) } else { Err(io::Error::other(message)) }
+            if program.gate.is_none() {
+                errors.read_to_string(&mut message)?;
+            }
+            match message.as_str() {
+                "" => Ok(Process { pid, pidfd }),
+                text if text.starts_with(NOT_EXECUTED) => Err(io::Error::other(NotExecuted(message))),
+                _ => Err(io::Error::other(message)),
+            }
         }
     }
 }
@@ -223,8 +310,7 @@ fn start_program(plan: &Plan<'_>, path: &str, argv: &[String], addresses: &Addre
 /// In the child: joins the cgroups, drops all privileges, executes. Returns the reason if that failed.
 fn become_program(
     plan: &Plan<'_>,
-    path: &str,
-    argv: &[String],
+    program: &Executable<'_>,
     addresses: &Addresses,
     error_fd: RawFd,
 ) -> io::Result<io::Error> {
@@ -232,12 +318,11 @@ fn become_program(
         File::from(join.try_clone()?).write_all(b"0").step("join cgroup")?;
     }
     sys::new_session()?;
-    std::env::set_current_dir("/var/task").step("enter /var/task")?;
-    let environment = environment(plan, addresses)?;
-    let argv: Vec<CString> = argv.iter().map(|text| c_string(text)).collect::<io::Result<_>>()?;
-    let path_text = path;
-    let path = c_string(path)?;
-    place_descriptors(plan, error_fd)?;
+    std::env::set_current_dir(program.directory).step("enter the working directory")?;
+    let environment = environment(plan, program, addresses)?;
+    let argv: Vec<CString> = program.argv.iter().map(|text| c_string(text)).collect::<io::Result<_>>()?;
+    let path = c_string(program.path)?;
+    place_descriptors(program, error_fd)?;
     limit_process()?;
     sys_process::reset_signals();
     sys::set_umask(0o022);
@@ -245,11 +330,16 @@ fn become_program(
     sys::set_ids(INSIDE_UID, INSIDE_GID).step("become the function's user")?;
     sys::clear_capability_sets().step("drop capabilities")?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-    for program in plan.seccomp {
-        sys::set_seccomp(program).step("install seccomp filter")?;
+    for filter in plan.seccomp {
+        sys::set_seccomp(filter).step("install seccomp filter")?;
+    }
+    if let Some(gate) = &program.gate {
+        let mut byte = [0];
+        // The end: the supervisor has gone, and this process with it in a moment.
+        File::from(gate.try_clone()?).read_exact(&mut byte).step("wait for the extensions")?;
     }
     let error = sys_process::exec(&path, &argv, &environment);
-    Ok(io::Error::new(error.kind(), format!("execute {path_text}: {error}")))
+    Ok(io::Error::other(format!("{NOT_EXECUTED}{}: {}", program.path, reason(&error))))
 }
 
 /// Resource limits as on Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
@@ -266,7 +356,7 @@ fn c_string(text: &str) -> io::Result<CString> {
 }
 
 /// The function's environment: what it was given, and what only the sandbox knows.
-fn environment(plan: &Plan<'_>, addresses: &Addresses) -> io::Result<Vec<CString>> {
+fn environment(plan: &Plan<'_>, program: &Executable<'_>, addresses: &Addresses) -> io::Result<Vec<CString>> {
     let file = File::from(plan.environment.try_clone()?);
     let length = file.metadata()?.len();
     if length > ENVIRONMENT_BYTES_MAX {
@@ -276,7 +366,10 @@ fn environment(plan: &Plan<'_>, addresses: &Addresses) -> io::Result<Vec<CString
     file.read_exact_at(&mut bytes, 0).step("read environment")?;
     let mut variables: Vec<CString> = Vec::new();
     for variable in bytes.split(|byte| *byte == 0).filter(|variable| !variable.is_empty()) {
-        variables.push(CString::new(variable).expect("split at NUL"));
+        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if !program.hidden.iter().any(|hidden| hidden.as_bytes() == name) {
+            variables.push(CString::new(variable).expect("split at NUL"));
+        }
     }
     let mut add = |name: &str, value: &str| -> io::Result<()> {
         let start = format!("{name}=");
@@ -287,25 +380,26 @@ fn environment(plan: &Plan<'_>, addresses: &Addresses) -> io::Result<Vec<CString
     };
     add("AWS_LAMBDA_RUNTIME_API", &addresses.runtime_api)?;
     add("AWS_ENDPOINT_URL", &addresses.endpoint)?;
-    if plan.channel.is_some() {
+    if program.channel.is_some() {
         add("_GUST_CHANNEL_FD", &CHANNEL_FD.to_string())?;
     }
-    if plan.log.is_some() {
+    if program.log.is_some() {
         add("_GUST_LOG_FD", &LOG_FD.to_string())?;
     }
     Ok(variables)
 }
 
 /// Puts the program's descriptors where it expects them, and closes all others (the error pipe: on exec).
-fn place_descriptors(plan: &Plan<'_>, error_fd: RawFd) -> io::Result<()> {
+fn place_descriptors(program: &Executable<'_>, error_fd: RawFd) -> io::Result<()> {
     let null = sys::duplicate_above(File::open("/dev/null").step("open /dev/null")?, ABOVE_ALL_TARGETS)?;
-    let output = sys::duplicate_above(plan.output, ABOVE_ALL_TARGETS)?;
+    let output = sys::duplicate_above(program.output, ABOVE_ALL_TARGETS)?;
     let copy = |fd: Option<&OwnedFd>| fd.map(|fd| sys::duplicate_above(fd, ABOVE_ALL_TARGETS)).transpose();
-    let (channel, log) = (copy(plan.channel)?, copy(plan.log)?);
+    let (channel, log) = (copy(program.channel)?, copy(program.log)?);
     sys::duplicate_to(null.as_raw_fd(), 0)?;
     sys::duplicate_to(output.as_raw_fd(), 1)?;
     sys::duplicate_to(output.as_raw_fd(), 2)?;
     let mut keep = vec![0, 1, 2, error_fd];
+    keep.extend(program.gate.as_ref().map(AsRawFd::as_raw_fd));
     if let Some(channel) = &channel {
         sys::duplicate_to(channel.as_raw_fd(), CHANNEL_FD)?;
         keep.push(CHANNEL_FD);
@@ -331,64 +425,8 @@ fn give_up_privileges(plan: &Plan<'_>) -> io::Result<()> {
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
 }
 
-/// Reaps until the main process or the spawner ends, or memory is exceeded. Returning ends PID 1, and with it all that
-/// is inside.
-fn watch(status: &OwnedFd, child_signals: &OwnedFd, mut memory: MemoryWatch, main_pid: Option<i32>) -> io::Result<()> {
-    loop {
-        let mut fds = vec![status, child_signals];
-        fds.extend(memory.event.as_ref());
-        let ready = sys_process::poll(&fds, memory.interval())?;
-        let idle = !ready.contains(&true);
-        if ready[1] && !reap_children(status, child_signals, main_pid) {
-            return Ok(());
-        }
-        if ready[0] && !obey(status, &mut memory)? {
-            return Ok(());
-        }
-        if (ready.get(2) == Some(&true) || idle) && memory.check()? == Verdict::Exceeded {
-            report(status, &Report::OverMemory, &[]);
-            return Ok(());
-        }
-    }
-}
-
-/// False: the main process has ended.
-fn reap_children(status: &OwnedFd, child_signals: &OwnedFd, main_pid: Option<i32>) -> bool {
-    sys_process::drain(child_signals);
-    while let Some((pid, ended)) = sys_process::reap(-1, Wait::Poll) {
-        if Some(pid) == main_pid {
-            let (code, signal) = match ended {
-                Ended::Exited(code) => (Some(code), None),
-                Ended::Signalled(signal) => (None, Some(signal)),
-            };
-            report(status, &Report::Ended { code, signal }, &[]);
-            return false;
-        }
-    }
-    true
-}
-
-/// Takes one message of the spawner. False: it is gone.
-fn obey(status: &OwnedFd, memory: &mut MemoryWatch) -> io::Result<bool> {
-    let mut buffer = [0_u8; 16];
-    let Some((length, _)) = sys::receive_message(status, &mut buffer)? else {
-        return Ok(false);
-    };
-    let signal = match &buffer[..length] {
-        STOP => libc::SIGSTOP,
-        CONTINUE => libc::SIGCONT,
-        _ => return Ok(true),
-    };
-    memory.paused = signal == libc::SIGSTOP;
-    if memory.signals_processes() {
-        // Fails only if nothing is there to be signalled.
-        drop(sys_process::kill(-1, signal));
-    }
-    Ok(true)
-}
-
 /// Tells the spawner. If it is gone, the end of the status socket ends this process anyway.
-fn report(status: &OwnedFd, report: &Report, fds: &[std::os::fd::BorrowedFd<'_>]) {
+pub(crate) fn report(status: &OwnedFd, report: &Report, fds: &[std::os::fd::BorrowedFd<'_>]) {
     if let Ok(bytes) = serde_json::to_vec(report) {
         drop(sys::send_message(status, &bytes, fds));
     }

@@ -341,6 +341,15 @@ pub(crate) fn seqpacket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 
+/// A TCP socket of this process's network namespace, non-blocking, closed on exec, not connected.
+pub(crate) fn tcp_socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: plain values; the result is new and ours.
+    let fd = check(unsafe { libc::socket(libc::AF_INET, kind, 0) })?;
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// An anonymous file in memory holding `content`, closed on exec.
 pub(crate) fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
     // SAFETY: a static name; the result is new and ours.

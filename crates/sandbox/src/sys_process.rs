@@ -59,6 +59,14 @@ pub(crate) fn kill(pid: i32, signal: c_int) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// A descriptor of the process `pid` of this pid namespace.
+pub(crate) fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: plain values.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as c_int)?;
+    // SAFETY: the descriptor is new and ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Sends a signal to the process of a pidfd.
 pub(crate) fn kill_pidfd(pidfd: impl AsFd, signal: c_int) -> io::Result<()> {
     // SAFETY: plain values and a null siginfo.

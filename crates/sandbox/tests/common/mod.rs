@@ -124,6 +124,8 @@ pub fn spec(code_dir: &Path, program: Program) -> SandboxSpec {
         pids_max: 1024,
         egress: Egress::None,
         hostname: "gust-test".to_owned(),
+        init_boost: false,
+        extensions: Vec::new(),
     }
 }
 
