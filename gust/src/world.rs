@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::failure::{Context, Failure};
 use gust_blob::{Blobs, BlobsOptions};
-use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, Gateway, GatewayConfig, Serving};
+use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, Serving};
 use gust_iam::{Iam, Roles};
 use gust_invoke::{Engine, Launcher, Ports, SdkFolders};
 use gust_kit::ports::{CredentialSource, Credentials, RoleDirectory, UserKeys};
@@ -113,7 +113,9 @@ impl World {
         ]);
         let mut services: Vec<&'static str> = registry.services().map(|endpoint| endpoint.model().id).collect();
         services.sort_unstable();
-        let gateway = open_gateway(registry, credentials, &platform, surroundings);
+        let urls =
+            FunctionUrls { directory: catalog.clone(), catalog: catalog.clone(), invoker: Arc::new(engine.clone()) };
+        let gateway = open_gateway(registry, credentials, urls, &platform, surroundings);
         endpoints.set(gateway.clone());
         engine.start_queue(catalog).await.context("cannot start the queue of asynchronous events")?;
         let worker = tokio::spawn(lambda.clone().work());
@@ -195,6 +197,7 @@ fn engine_settings(config: &Config) -> gust_invoke::Settings {
 fn open_gateway(
     registry: Registry,
     credentials: Arc<dyn CredentialSource>,
+    urls: FunctionUrls,
     platform: &Platform,
     surroundings: &Surroundings,
 ) -> Gateway {
@@ -207,6 +210,7 @@ fn open_gateway(
         default_account: config.account.clone(),
         hosts: config.allowed_hosts.clone(),
         authorizer: None,
+        urls: Some(urls),
         clock: platform.clock.clone(),
         ids: platform.ids.clone(),
     };

@@ -90,7 +90,8 @@ mod tests {
         "metadata": {"apiVersion": "2020-01-01", "endpointPrefix": "tiny", "protocol": "rest-json"},
         "operations": {
             "PutTree": {"http": {"method": "PUT", "requestUri": "/trees/{Name}"}, "input": {"shape": "Tree"}, "errors": [{"shape": "Gone"}]},
-            "Option": {"http": {"method": "GET", "requestUri": "/option", "responseCode": 202}, "output": {"shape": "OptionResponse"}}
+            "Option": {"http": {"method": "GET", "requestUri": "/option", "responseCode": 202}, "output": {"shape": "OptionResponse"}},
+            "Watch": {"http": {"method": "GET", "requestUri": "/watch"}, "output": {"shape": "WatchResponse"}}
         },
         "shapes": {
             "Tree": {"type": "structure", "required": ["Name"], "members": {
@@ -102,6 +103,10 @@ mod tests {
             "Text": {"type": "string", "max": 3, "pattern": "[a-z]\\d"},
             "Kind": {"type": "string", "enum": ["oak", "OAK", "fir.2"]},
             "OptionResponse": {"type": "structure", "members": {"Times": {"shape": "Times"}}},
+            "WatchResponse": {"type": "structure", "payload": "Events", "members": {"Events": {"shape": "Events"}}},
+            "Events": {"type": "structure", "eventstream": true, "members": {"Leaf": {"shape": "Leaf"}}},
+            "Leaf": {"type": "structure", "event": true, "members": {
+                "Veins": {"shape": "Text", "eventpayload": true}, "Size": {"shape": "Text", "eventheader": true}}},
             "Gone": {"type": "structure", "exception": true, "members": {}, "error": {"code": "TreeGone", "httpStatusCode": 410}}
         },
         "unimplemented": [{"name": "CutTree", "method": "DELETE", "uri": "/trees/{Name}"}]
@@ -125,6 +130,10 @@ mod tests {
         );
         check(&text, "    Unrecognized,\n    Oak,\n    Oak_,\n    Fir2,\n");
         check(&text, "pub struct PutTreeResponse {\n}");
+        check(&text, "pub struct WatchResponse {\n    pub events: Option<gust_wire::EventStream>,\n}");
+        check(&text, "pub static S_Events: Shape = Shape::EventStream(&T_Events);");
+        check(&text, "location: Location::EventPayload, required: false");
+        check(&text, "location: Location::EventHeader, required: false");
         check(&text, "(key, Doc::Timestamp(item))");
         check(
             &text,

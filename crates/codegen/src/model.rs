@@ -183,6 +183,12 @@ pub struct Reference {
     /// `iso8601`, `rfc822`, `unixTimestamp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp_format: Option<String>,
+    /// The whole payload of an event.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub eventpayload: bool,
+    /// A header of an event.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub eventheader: bool,
 }
 
 /// One shape.
@@ -213,6 +219,9 @@ pub struct Shape {
     /// A free-form document.
     #[serde(default, skip_serializing_if = "is_false")]
     pub document: bool,
+    /// Whether the structure's members are the kinds of event of a stream.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub eventstream: bool,
     /// The items of a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<Reference>,

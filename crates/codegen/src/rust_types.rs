@@ -35,6 +35,7 @@ fn rust_type(plan: &Plan, shape_name: &str) -> String {
     let inner = |part: &Option<Reference>| part.as_ref().map_or("Doc".to_owned(), |part| rust_type(plan, &part.shape));
     match shape.kind.as_str() {
         "structure" if shape.document => "Doc".to_owned(),
+        "structure" if shape.eventstream => "gust_wire::EventStream".to_owned(),
         "structure" => plan.type_name(shape_name),
         "string" if !shape.values.is_empty() => plan.type_name(shape_name),
         "list" => format!("Vec<{}>", inner(&shape.member)),

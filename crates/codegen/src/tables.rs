@@ -72,6 +72,7 @@ fn shape_value(name: &str, shape: &Shape) -> String {
     };
     match shape.kind.as_str() {
         "structure" if shape.document => "Shape::Document".to_owned(),
+        "structure" if shape.eventstream => format!("Shape::EventStream(&T_{name})"),
         "structure" => format!("Shape::Structure(&T_{name})"),
         "list" => {
             let (item, item_name) = part(&shape.member, "member");
@@ -118,6 +119,8 @@ fn structure(plan: &Plan, name: &str, shape: &Shape, text: &mut String) {
     for (member, reference) in &shape.members.0 {
         let wire_name = reference.location_name.as_deref().unwrap_or(member);
         let location = match reference.location.as_deref() {
+            None if reference.eventpayload => "EventPayload",
+            None if reference.eventheader => "EventHeader",
             None => "Body",
             Some("uri") => "Uri",
             Some("querystring") => "QueryString",

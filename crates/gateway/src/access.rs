@@ -75,7 +75,8 @@ fn is_below(name: &str, suffix: &str) -> bool {
     tail.eq_ignore_ascii_case(suffix.as_bytes()) && head.ends_with(b".")
 }
 
-fn without_port(host: &str) -> &str {
+/// A `Host` header without its port.
+pub(crate) fn without_port(host: &str) -> &str {
     let host = host.trim();
     match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -69,12 +69,24 @@ impl Authenticator {
         origin: &ConnectionOrigin,
         now_ms: i64,
     ) -> Result<Identity, Stop> {
+        if self.policy == AuthPolicy::Open {
+            self.check_access(head)?;
+        }
+        self.recognise(claim, services, origin, now_ms).await
+    }
+
+    /// The same for a request that pages of other sites may send, too (a function URL's).
+    pub async fn recognise(
+        &self,
+        claim: Option<&Claim<'_>>,
+        services: &[&str],
+        origin: &ConnectionOrigin,
+        now_ms: i64,
+    ) -> Result<Identity, Stop> {
+        let claim = claim.ok_or(Refusal::MissingToken)?;
         match self.policy {
-            AuthPolicy::Open => {
-                self.check_access(head)?;
-                self.presume(claim.ok_or(Refusal::MissingToken)?, origin).await
-            }
-            AuthPolicy::Strict => self.look_up(claim.ok_or(Refusal::MissingToken)?, services, now_ms).await,
+            AuthPolicy::Open => self.presume(claim, origin).await,
+            AuthPolicy::Strict => self.look_up(claim, services, now_ms).await,
         }
     }
 

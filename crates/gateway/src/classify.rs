@@ -1,5 +1,6 @@
 //! What a request is: the first stage, a pure function, so that every later error speaks the caller's protocol.
 
+use crate::access::without_port;
 use gust_auth::Head;
 use gust_wire::{Protocol, ServiceModel};
 use http::header::CONTENT_TYPE;
@@ -16,6 +17,8 @@ pub enum Route<'a> {
         /// The protocol the caller seems to speak.
         protocol: Protocol,
     },
+    /// A function URL: everything under its host name, or below `/_gust/url/{id}/`.
+    FunctionUrl(UrlAddress<'a>),
     /// `GET /_gust/health`
     Health,
     /// `POST /_gust/reset`
@@ -26,6 +29,17 @@ pub enum Route<'a> {
     CodeDownload,
     /// Nothing that gust knows.
     Unknown,
+}
+
+/// How a request names a function URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UrlAddress<'a> {
+    /// The URL's id, as it was written.
+    pub id: &'a str,
+    /// The region in the host name; `None` if the path names the URL.
+    pub region: Option<&'a str>,
+    /// The path below the URL.
+    pub path: &'a str,
 }
 
 /// A service and the protocol in which it is addressed.
@@ -53,6 +67,9 @@ pub fn classify<'a>(
     scope: Option<&'a str>,
     form: Option<&str>,
 ) -> Route<'a> {
+    if let Some(address) = url_by_host(head) {
+        return Route::FunctionUrl(address);
+    }
     if head.path.starts_with("/_")
         && let Some(route) = own_route(head)
     {
@@ -68,7 +85,26 @@ pub fn classify<'a>(
     by_shape(services, head, &spoken)
 }
 
-fn own_route<'a>(head: &Head<'_>) -> Option<Route<'a>> {
+/// `{id}.lambda-url.{region}.` and any domain: nothing under such a name is an operation.
+fn url_by_host<'a>(head: &Head<'a>) -> Option<UrlAddress<'a>> {
+    let (id, rest) = without_port(head.host).split_once('.')?;
+    let (label, rest) = rest.split_once('.')?;
+    let (region, domain) = rest.split_once('.')?;
+    let is_url = label.eq_ignore_ascii_case("lambda-url") && !id.is_empty() && !domain.is_empty();
+    is_url.then_some(UrlAddress { id, region: Some(region), path: head.path })
+}
+
+/// `/_gust/url/{id}` and everything below.
+fn url_by_path(path: &str) -> Option<UrlAddress<'_>> {
+    let rest = path.strip_prefix("/_gust/url/")?;
+    let (id, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    (!id.is_empty()).then_some(UrlAddress { id, region: None, path })
+}
+
+fn own_route<'a>(head: &Head<'a>) -> Option<Route<'a>> {
+    if let Some(address) = url_by_path(head.path) {
+        return Some(Route::FunctionUrl(address));
+    }
     match (head.method, head.path) {
         ("GET" | "HEAD", "/_gust/health" | "/_localstack/health") => Some(Route::Health),
         ("POST", "/_gust/reset") => Some(Route::Reset),

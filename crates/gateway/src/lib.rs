@@ -10,27 +10,29 @@ mod body;
 mod classify;
 mod detach;
 pub mod limits;
+mod outgoing;
 mod pipeline;
 mod respond;
 mod serve;
+mod url;
 mod watch;
 
 pub use admin::{AdminHandlers, ResetError};
 pub use authenticate::AuthPolicy;
 pub use serve::{ConnectionOrigin, Serving};
+pub use url::FunctionUrls;
 
 use access::Hosts;
 use authenticate::Authenticator;
 use body::Budget;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use gust_kit::Registry;
 use gust_kit::ports::{Authorizer, CredentialSource};
 use gust_types::{AccountId, RequestId, SharedClock, SharedIds};
 use gust_wire::{ServiceModel, WireResponse};
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
+use outgoing::Outgoing;
 use pipeline::{Outline, Raw};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -47,6 +49,8 @@ pub struct GatewayConfig {
     pub hosts: Vec<String>,
     /// Evaluates policies; `None` lets every known caller do everything in its account (`--auth open`).
     pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Serves function URLs; `None`: there are none.
+    pub urls: Option<FunctionUrls>,
     /// Real time: signatures and credentials are never judged by a moved clock.
     pub clock: SharedClock,
     /// Request ids.
@@ -64,6 +68,7 @@ struct Inner {
     services: Vec<&'static ServiceModel>,
     authenticator: Authenticator,
     authorizer: Option<Arc<dyn Authorizer>>,
+    urls: Option<FunctionUrls>,
     admin: Arc<dyn AdminHandlers>,
     budget: Budget,
     clock: SharedClock,
@@ -79,12 +84,12 @@ impl Gateway {
         admin: Arc<dyn AdminHandlers>,
         config: GatewayConfig,
     ) -> Gateway {
-        let GatewayConfig { default_account, hosts, authorizer, clock, ids } = config;
+        let GatewayConfig { default_account, hosts, authorizer, urls, clock, ids } = config;
         let mut services: Vec<&'static ServiceModel> = registry.services().map(|endpoint| endpoint.model()).collect();
         services.sort_unstable_by_key(|service| service.id);
         let authenticator = Authenticator { policy, credentials, hosts: Hosts::new(hosts), default_account };
         let budget = Budget::new();
-        let inner = Inner { registry, services, authenticator, authorizer, admin, budget, clock, ids };
+        let inner = Inner { registry, services, authenticator, authorizer, urls, admin, budget, clock, ids };
         Gateway { inner: Arc::new(inner) }
     }
 
@@ -127,7 +132,7 @@ impl Gateway {
         request: Request<Incoming>,
         origin: &ConnectionOrigin,
         peer: Option<IpAddr>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<Outgoing> {
         let started = Instant::now();
         let (parts, mut body) = request.into_parts();
         let request_id = self.request_id();

@@ -24,6 +24,12 @@ pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 /// The body of an operation that has no row in [`BODY_LIMITS`], in bytes.
 pub const BODY_BYTES_MAX: usize = 10 * 1_048_576;
+/// The event that a request to a function URL becomes, and therefore its body, in bytes.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html> (6 MB for synchronous invocations)
+pub const URL_EVENT_BYTES_MAX: usize = 6 * 1_048_576;
+/// The metadata before a streamed response of a function URL, in bytes: as much as a request's head may have.
+pub const PRELUDE_BYTES_MAX: usize = HEADER_BYTES_MAX;
 /// The body that is read of an unsigned request, only to see which service it is for, in bytes.
 pub const UNSIGNED_BODY_BYTES_MAX: usize = 65_536;
 /// How much of a refused body is read and thrown away so that the client gets to see the refusal, in bytes.
@@ -56,6 +62,7 @@ pub struct BodyLimit {
 /// the sizes and names are those of AWS's refusals.
 const BODY_LIMITS: &[(&str, &str, BodyLimit)] = &[
     ("lambda", "Invoke", BodyLimit { bytes: 6_291_456, operation: "InvokeFunction" }),
+    ("lambda", "InvokeWithResponseStream", BodyLimit { bytes: 6_291_456, operation: "InvokeFunction" }),
     ("lambda", "InvokeAsync", BodyLimit { bytes: 1_048_576, operation: "InvokeAsync" }),
     ("lambda", "CreateFunction", BodyLimit { bytes: 70_167_211, operation: "CreateFunction" }),
     ("lambda", "UpdateFunctionCode", BodyLimit { bytes: 70_167_211, operation: "UpdateFunctionCode" }),

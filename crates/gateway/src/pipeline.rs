@@ -73,6 +73,7 @@ impl Gateway {
                     Err(stop) => self.refuse(&mut raw, address, outline.operation, stop).await,
                 }
             }
+            Route::FunctionUrl(address) => self.function_url(&mut raw, &head, address).await,
             Route::Missing { service, protocol } => self.missing(&mut raw, &head, service, protocol).await,
             Route::Stats => self.stats(&raw, &head, claim).await,
             Route::Health | Route::Reset | Route::CodeDownload => self.own(&raw, &head, route).await,
@@ -253,7 +254,7 @@ fn encode(address: Address, operation: &OperationModel, output: &Doc, request_id
 
 /// A client that is already sending its body is heard out, so that it sees the refusal; one that waits for
 /// `100 Continue` is not made to send.
-async fn drain_if_sent(raw: &mut Raw<'_>) {
+pub(crate) async fn drain_if_sent(raw: &mut Raw<'_>) {
     if !raw.body.is_end_stream() && !raw.parts.headers.contains_key(EXPECT) {
         body::drain(raw.body).await;
     }

@@ -6,6 +6,7 @@ use crate::admin::ResetError;
 use crate::authenticate::Stop;
 use crate::classify::Route;
 use crate::limits::BodyLimit;
+use crate::outgoing::Outgoing;
 use crate::pipeline::Raw;
 use crate::serve::ConnectionOrigin;
 use bytes::Bytes;
@@ -14,7 +15,6 @@ use gust_kit::Principal;
 use gust_types::{AwsError, RequestId};
 use gust_wire::{OperationModel, Protocol, ServiceModel, WireResponse};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 
 /// How a protocol spells that a caller is not known.
 pub(crate) fn spelling(protocol: Protocol) -> &'static Spelling {
@@ -182,9 +182,9 @@ impl Gateway {
 }
 
 /// Hands a response to the HTTP server. The body is not copied.
-pub(crate) fn http(response: WireResponse) -> Response<Full<Bytes>> {
-    let WireResponse { status, headers, body } = response;
-    let mut http = Response::new(Full::new(body));
+pub(crate) fn http(response: WireResponse) -> Response<Outgoing> {
+    let WireResponse { status, headers, body, stream } = response;
+    let mut http = Response::new(Outgoing::new(body, stream));
     *http.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let target = http.headers_mut();
     target.reserve(headers.len() + 2);

@@ -132,8 +132,10 @@ async fn connection(context: Context, stream: TcpStream, mut finishing: watch::R
         let shared = shared.clone();
         async move {
             let (Context { gateway, origin, peer }, activity) = &*shared;
-            let _running = activity.begin();
-            Ok::<_, Infallible>(gateway.handle(request, origin, Some(*peer)).await)
+            let running = activity.begin();
+            let mut response = gateway.handle(request, origin, Some(*peer)).await;
+            response.body_mut().hold(running);
+            Ok::<_, Infallible>(response)
         }
     });
     let builder = builder();

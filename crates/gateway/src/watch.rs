@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct Activity {
     reads: AtomicU64,
     writes: AtomicU64,
+    /// Whether the last write found no room: the client does not read.
+    is_blocked: AtomicBool,
     /// The value of `reads` when the last request ended.
     reads_at_end: AtomicU64,
     running: AtomicU32,
@@ -28,6 +30,11 @@ impl Activity {
         self.begun.fetch_add(1, Ordering::Relaxed);
         Running(self.clone())
     }
+
+    #[cfg(test)]
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl Drop for Running {
@@ -42,7 +49,7 @@ impl Drop for Running {
 pub(crate) enum Verdict {
     /// It stays.
     Keep,
-    /// Headers were begun and not ended in time.
+    /// Headers were begun and not ended in time, or a response is not read.
     TooSlow,
     /// Nothing was asked or answered for too long.
     Idle,
@@ -58,6 +65,8 @@ pub(crate) struct Watcher {
     /// For how long no request has begun, and for how long nothing at all has moved.
     waiting: Duration,
     silent: Duration,
+    /// For how long the client has not read what is there for it.
+    blocked: Duration,
 }
 
 impl Watcher {
@@ -67,24 +76,30 @@ impl Watcher {
         idle_time_max: Duration,
         period: Duration,
     ) -> Watcher {
-        let (waiting, silent) = (Duration::ZERO, Duration::ZERO);
-        Watcher { activity, header_time_max, idle_time_max, period, seen: (0, 0, 0), waiting, silent }
+        let [waiting, silent, blocked] = [Duration::ZERO; 3];
+        Watcher { activity, header_time_max, idle_time_max, period, seen: (0, 0, 0), waiting, silent, blocked }
     }
 
     /// Judges the connection; to be called once a period.
     pub fn look(&mut self) -> Verdict {
-        let Activity { reads, writes, reads_at_end, running, begun } = &*self.activity;
+        let Activity { reads, writes, is_blocked, reads_at_end, running, begun } = &*self.activity;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let now = (load(begun), load(reads), load(writes));
         let is_running = running.load(Ordering::Relaxed) > 0;
         let moved = is_running || now != self.seen;
         self.silent = if moved { Duration::ZERO } else { self.silent + self.period };
+        let is_stuck = is_blocked.load(Ordering::Relaxed) && now.2 == self.seen.2;
+        self.blocked = if is_stuck { self.blocked + self.period } else { Duration::ZERO };
         let begun_any = is_running || now.0 != self.seen.0;
         self.waiting = if begun_any { Duration::ZERO } else { self.waiting + self.period };
         self.seen = now;
         let headers_begun = !is_running && now.1 > load(reads_at_end);
         let first_is_missing = now.0 == 0;
         if (headers_begun || first_is_missing) && self.waiting >= self.header_time_max {
+            return Verdict::TooSlow;
+        }
+        // A running request must not keep a connection whose client has stopped to read.
+        if self.blocked >= self.idle_time_max {
             return Verdict::TooSlow;
         }
         if self.silent >= self.idle_time_max { Verdict::Idle } else { Verdict::Keep }
@@ -144,6 +159,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 impl<S> Watched<S> {
     fn count_write(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.activity.is_blocked.store(polled.is_pending(), Ordering::Relaxed);
         if polled.is_ready() {
             self.activity.writes.fetch_add(1, Ordering::Relaxed);
         }
@@ -190,6 +206,19 @@ mod tests {
         let mut watcher = watcher(&activity);
         assert_eq!(looks(&mut watcher), [Verdict::Keep; 8]);
         assert_eq!(watcher.look(), Verdict::Idle);
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_its_response_is_too_slow() {
+        let activity: Arc<Activity> = Arc::default();
+        let _running = activity.begin();
+        activity.is_blocked.store(true, Ordering::Relaxed);
+        let mut watcher = watcher(&activity);
+        assert_eq!(looks(&mut watcher)[..7], [Verdict::Keep; 7]);
+        activity.writes.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(watcher.look(), Verdict::Keep, "it has read a little");
+        let looks = [looks(&mut watcher), looks(&mut watcher)].concat();
+        assert_eq!(looks.iter().position(|verdict| *verdict == Verdict::TooSlow), Some(7));
     }
 
     #[test]

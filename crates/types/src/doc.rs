@@ -1,5 +1,6 @@
 //! A protocol-neutral value: what a decoded request or an unencoded response consists of.
 
+use crate::EventStream;
 use bytes::Bytes;
 
 /// One value of an AWS interface description, before or after any wire protocol.
@@ -28,6 +29,8 @@ pub enum Doc {
     List(Vec<Doc>),
     /// A structure (by member name) or a map (by key).
     Map(Vec<(String, Doc)>),
+    /// Events that follow a response's head. Only in an output, as its payload.
+    Events(EventStream),
 }
 
 impl Doc {

@@ -158,6 +158,37 @@ pub static OP_LIST_THINGS: OperationModel = OperationModel {
     wordings: &[],
 };
 
+static CHUNK: StructureShape = StructureShape {
+    name: "Chunk",
+    payload: None,
+    members: &[
+        bound("Bytes", "Bytes", Location::EventPayload, &BLOB),
+        bound("Number", "Number", Location::EventHeader, &LONG),
+        bound("Last", "Last", Location::EventHeader, &BOOLEAN),
+    ],
+};
+static CHUNK_SHAPE: Shape = Shape::Structure(&CHUNK);
+static DONE: StructureShape =
+    StructureShape { name: "Done", payload: None, members: &[member("Code", &TEXT), member("Secret", &SECRET)] };
+static DONE_SHAPE: Shape = Shape::Structure(&DONE);
+static EVENTS: Shape = Shape::EventStream(&StructureShape {
+    name: "Events",
+    payload: None,
+    members: &[member("Chunk", &CHUNK_SHAPE), member("Done", &DONE_SHAPE)],
+});
+
+/// Events behind the head.
+pub static OP_WATCH: OperationModel = OperationModel {
+    route: OperationRoute { name: "Watch", method: "POST", uri: "/2020-01-01/watch" },
+    status: 200,
+    input: &StructureShape { name: "WatchRequest", payload: None, members: &[] },
+    output: &StructureShape { name: "WatchResponse", payload: Some("Events"), members: &[member("Events", &EVENTS)] },
+    result_wrapper: None,
+    errors: &[],
+    members: &[],
+    wordings: &[],
+};
+
 /// A label, headers, a payload and a status.
 pub static OP_SEND: OperationModel = OperationModel {
     route: OperationRoute { name: "Send", method: "POST", uri: "/2020-01-01/things/{Thing}/invoke" },

@@ -69,7 +69,7 @@ pub fn value(shape: &Shape, doc: &Doc, out: &mut Vec<u8>) {
         (_, Doc::Timestamp(at_ms)) => {
             out.extend_from_slice(timestamp::format(*at_ms, TimestampFormat::EpochSeconds).as_bytes())
         }
-        (_, Doc::Null | Doc::List(_) | Doc::Map(_)) => out.extend_from_slice(b"null"),
+        (_, Doc::Null | Doc::List(_) | Doc::Map(_) | Doc::Events(_)) => out.extend_from_slice(b"null"),
     }
 }
 

@@ -6,6 +6,7 @@
 mod aws_json;
 mod codec;
 mod error_body;
+mod event_stream;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -27,10 +28,10 @@ mod xml_write;
 
 pub use bytes::Bytes;
 pub use codec::{decode, encode, encode_error};
-pub use gust_types::{AwsError, Doc};
+pub use gust_types::{AwsError, Doc, EventStream};
 pub use http::HeaderMap;
 pub use members::{Warning, check_members};
-pub use message::{WireRequest, WireResponse};
+pub use message::{BodyStream, StreamCut, WireRequest, WireResponse};
 pub use pattern::broken_patterns;
 pub use route::{Routed, route};
 pub use schema::{OperationModel, Protocol, ServiceModel};

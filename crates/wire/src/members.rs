@@ -46,7 +46,7 @@ fn is_used<'a>(value: &Doc, mut path: impl Iterator<Item = &'a str> + Clone) -> 
 
 fn says_something(value: &Doc) -> bool {
     match value {
-        Doc::Null => false,
+        Doc::Null | Doc::Events(_) => false,
         Doc::String(text) => !text.is_empty(),
         Doc::Blob(bytes) => !bytes.is_empty(),
         Doc::List(items) => items.iter().any(says_something),

@@ -1,6 +1,8 @@
 //! A request before decoding and a response after encoding, free of any HTTP server.
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use std::fmt;
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
@@ -24,8 +26,29 @@ impl WireRequest<'_> {
     }
 }
 
+/// A body that is sent while it is made.
+pub struct BodyStream(pub BoxStream<'static, Result<Bytes, StreamCut>>);
+
+/// Why a body ends before it is complete: the connection is cut, so that nobody takes it for the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamCut;
+
+impl fmt::Display for StreamCut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the response broke off")
+    }
+}
+
+impl std::error::Error for StreamCut {}
+
+impl fmt::Debug for BodyStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("BodyStream")
+    }
+}
+
 /// A response to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct WireResponse {
     /// The HTTP status.
     pub status: u16,
@@ -33,12 +56,14 @@ pub struct WireResponse {
     pub headers: Vec<(String, String)>,
     /// The body; empty means none.
     pub body: Bytes,
+    /// What is sent in place of `body`, where the response goes on after its head.
+    pub stream: Option<BodyStream>,
 }
 
 impl WireResponse {
     /// A response with a status and the header that carries the request's id.
     pub fn new(status: u16, request_id: &str) -> WireResponse {
-        let mut response = WireResponse { status, headers: Vec::with_capacity(4), body: Bytes::new() };
+        let mut response = WireResponse { status, headers: Vec::with_capacity(4), body: Bytes::new(), stream: None };
         response.set_header("x-amzn-requestid", request_id);
         response
     }

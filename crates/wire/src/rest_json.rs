@@ -5,7 +5,7 @@
 use crate::failure::serialization;
 use crate::message::{WireRequest, WireResponse};
 use crate::schema::{Location, MemberShape, OperationModel, ServiceModel, Shape, TimestampFormat};
-use crate::{error_body, json_read, json_write, percent, route, scalar};
+use crate::{error_body, event_stream, json_read, json_write, percent, route, scalar};
 use bytes::Bytes;
 use gust_types::{AwsError, Doc};
 
@@ -18,7 +18,7 @@ pub fn decode(operation: &OperationModel, request: &WireRequest<'_>) -> Result<D
     let labels = route::labels(operation.route.uri, request.path);
     for member in operation.input.members {
         let value = match member.location {
-            Location::Body | Location::StatusCode => None,
+            Location::Body | Location::StatusCode | Location::EventHeader | Location::EventPayload => None,
             Location::Uri => decode_label(member, &labels)?,
             Location::QueryString => decode_query(operation, member, request.query)?,
             Location::Header => decode_header(member, request)?,
@@ -119,8 +119,14 @@ pub fn encode(operation: &OperationModel, output: &Doc, request_id: &str) -> Wir
         Location::StatusCode => {
             response.status = value.as_i64().and_then(|status| u16::try_from(status).ok()).unwrap_or(operation.status);
         }
-        Location::Body if payload == Some(member.name) => body = encode_payload(member, value),
-        Location::Body | Location::Uri | Location::QueryString => {}
+        Location::Body if payload == Some(member.name) => match (member.shape, value) {
+            (Shape::EventStream(kinds), Doc::Events(events)) => {
+                response.set_header("content-type", event_stream::CONTENT_TYPE);
+                response.stream = events.take().map(|events| event_stream::encode(kinds, events));
+            }
+            _ => body = encode_payload(member, value),
+        },
+        Location::Body | Location::Uri | Location::QueryString | Location::EventHeader | Location::EventPayload => {}
     });
     if payload.is_none() && !operation.output.name.is_empty() {
         let mut text = Vec::with_capacity(256);

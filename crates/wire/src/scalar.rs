@@ -32,7 +32,9 @@ pub fn from_text(shape: &Shape, text: &str) -> Result<Doc, String> {
             Ok(bytes) => Ok(Doc::Blob(Bytes::from(bytes))),
             Err(_) => Err("only base-64-encoded strings are convertible to bytes".to_owned()),
         },
-        Shape::Structure(_) | Shape::List { .. } | Shape::Map { .. } | Shape::Document => Err(wrong("Structure")),
+        Shape::Structure(_) | Shape::List { .. } | Shape::Map { .. } | Shape::Document | Shape::EventStream(_) => {
+            Err(wrong("Structure"))
+        }
     }
 }
 
@@ -52,7 +54,7 @@ pub fn to_text(shape: &Shape, value: &Doc, default_format: TimestampFormat) -> O
             };
             timestamp::format(*at_ms, format)
         }
-        Doc::Null | Doc::List(_) | Doc::Map(_) => return None,
+        Doc::Null | Doc::List(_) | Doc::Map(_) | Doc::Events(_) => return None,
     })
 }
 

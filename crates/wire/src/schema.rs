@@ -177,6 +177,10 @@ pub enum Location {
     Headers,
     /// As the HTTP status of the response.
     StatusCode,
+    /// As a header of an event.
+    EventHeader,
+    /// As the whole payload of an event.
+    EventPayload,
 }
 
 /// A shape with its constraints. Bounds are inclusive; `None` means unbounded.
@@ -268,6 +272,8 @@ pub enum Shape {
     },
     /// A free-form document.
     Document,
+    /// Events that follow the response's head: the members are the kinds of event, each a structure.
+    EventStream(&'static StructureShape),
 }
 
 /// How a timestamp is spelled.

@@ -2,7 +2,7 @@
 
 use crate::schema::OperationModel;
 use bytes::Bytes;
-use gust_types::Doc;
+use gust_types::{Doc, EventStream};
 use std::collections::BTreeMap;
 
 /// Milliseconds since 1970-01-01T00:00:00Z: every timestamp of a generated type.
@@ -63,6 +63,12 @@ impl FromDoc for Doc {
 impl IntoDoc for Doc {
     fn into_doc(self) -> Doc {
         self
+    }
+}
+
+impl IntoDoc for EventStream {
+    fn into_doc(self) -> Doc {
+        Doc::Events(self)
     }
 }
 

@@ -216,7 +216,9 @@ fn constraints(shape: &Shape) -> impl Iterator<Item = Constraint> {
         ],
         Shape::Integer { min, max } | Shape::Long { min, max } => [max.map(ValueMax), min.map(ValueMin), None, None],
         Shape::Float { min, max } => [max.map(FloatMax), min.map(FloatMin), None, None],
-        Shape::Structure(_) | Shape::Boolean | Shape::Timestamp { .. } | Shape::Document => [None; 4],
+        Shape::Structure(_) | Shape::Boolean | Shape::Timestamp { .. } | Shape::Document | Shape::EventStream(_) => {
+            [None; 4]
+        }
     };
     found.into_iter().flatten()
 }
@@ -301,7 +303,7 @@ fn is_sensitive(shape: &Shape) -> bool {
 /// A value the way AWS's Java services print it.
 fn printed(value: &Doc) -> String {
     match value {
-        Doc::Null => "null".to_owned(),
+        Doc::Null | Doc::Events(_) => "null".to_owned(),
         Doc::Boolean(value) => value.to_string(),
         Doc::Integer(value) | Doc::Timestamp(value) => value.to_string(),
         Doc::Float(value) => value.to_string(),

@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, Gateway, GatewayConfig, ResetError, Serving};
-use gust_kit::ports::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
+use gust_gateway::{
+    AdminHandlers, AuthPolicy, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, ResetError, Serving,
+};
+use gust_kit::ports::{Authorizer, CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
 use gust_kit::{Call, Endpoint, Need, Principal, PrincipalKind, Registry, ResourceFacts};
 use gust_types::{AccountId, AwsError, Clock, Doc, SystemClock, SystemIds};
 use gust_wire::schema::{Location, MemberShape, OperationRoute, Shape, StructureShape};
@@ -194,7 +196,18 @@ pub struct Fixture {
     pub behaviour: Arc<Behaviour>,
 }
 
+/// What most tests do without.
+#[derive(Default)]
+pub struct WorldOptions {
+    pub urls: Option<FunctionUrls>,
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+}
+
 pub async fn start(policy: AuthPolicy, origin: ConnectionOrigin) -> Fixture {
+    start_world(policy, origin, WorldOptions::default()).await
+}
+
+pub async fn start_world(policy: AuthPolicy, origin: ConnectionOrigin, options: WorldOptions) -> Fixture {
     let behaviour = Arc::new(Behaviour::default());
     let models = [&LAMBDA, &LOGS, &STS];
     let endpoints = models.map(|model| Arc::new(Echo(model, behaviour.clone())) as Arc<dyn Endpoint>);
@@ -213,7 +226,8 @@ pub async fn start(policy: AuthPolicy, origin: ConnectionOrigin) -> Fixture {
     let config = GatewayConfig {
         default_account: account("000000000000"),
         hosts: vec![],
-        authorizer: None,
+        authorizer: options.authorizer,
+        urls: options.urls,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
     };

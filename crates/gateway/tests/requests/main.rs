@@ -1,6 +1,8 @@
 //! Whole requests over real sockets, against services that exist only here.
 
 mod fixture;
+mod hostile;
+mod urls;
 
 use fixture::{FORM, WHO_BODY, account, ask, authorization, role, send, start};
 use gust_auth::{Head, Signer};

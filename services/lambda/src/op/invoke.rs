@@ -42,23 +42,24 @@ impl Operation for Invoke {
             }
             _ => {
                 let tail = if input.log_type == Some(LogType::Tail) { LogTail::Wanted } else { LogTail::Omitted };
-                let outcome = run_now(cx, reference, payload, client_context, tail).await?;
-                Ok(answer(outcome, tail))
+                let request = prepare(cx, reference, payload, client_context, tail).await?;
+                Ok(answer(cx.service.invoker.invoke(request).await?, tail))
             }
         }
     }
 }
 
-async fn run_now(
+/// All that an invocation is, once its function has been found.
+pub async fn prepare(
     cx: &Cx<Lambda>,
     reference: FunctionReference,
     payload: Bytes,
     client_context: Option<String>,
     tail: LogTail,
-) -> Result<InvokeOutcome, LambdaError> {
+) -> Result<InvokeRequest, LambdaError> {
     let FunctionReference { id, qualifier } = reference;
     let function = cx.service.catalog.find(&id, qualifier.as_ref()).await?;
-    let request = InvokeRequest {
+    Ok(InvokeRequest {
         function,
         invoked_arn: id.qualified_arn(qualifier.as_ref()),
         request_id: cx.call.request_id.clone(),
@@ -67,21 +68,24 @@ async fn run_now(
         trace_header: None,
         tenant_id: None,
         tail,
-    };
-    Ok(cx.service.invoker.invoke(request).await?)
+    })
 }
 
 fn answer(outcome: InvokeOutcome, tail: LogTail) -> InvocationResponse {
-    let log = &outcome.log_tail;
-    let last = &log[log.len().saturating_sub(limits::LOG_TAIL_BYTES_MAX)..];
     InvocationResponse {
         status_code: Some(200),
         function_error: outcome.failure.map(|InvokeFailure::Unhandled| "Unhandled".to_owned()),
-        log_result: (tail == LogTail::Wanted).then(|| STANDARD.encode(last)),
+        log_result: log_result(&outcome.log_tail, tail),
         payload: Some(outcome.payload),
         executed_version: Some(outcome.executed_version),
         ..Default::default()
     }
+}
+
+/// `LogResult`: the end of the log in base64, if the caller asked for it.
+pub fn log_result(log: &[u8], tail: LogTail) -> Option<String> {
+    let last = &log[log.len().saturating_sub(limits::LOG_TAIL_BYTES_MAX)..];
+    (tail == LogTail::Wanted).then(|| STANDARD.encode(last))
 }
 
 /// Writes an event's record; once this returns, the event outlives anything that happens to this machine

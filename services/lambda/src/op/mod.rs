@@ -22,6 +22,7 @@ mod get_policy;
 mod get_runtime_management_config;
 pub(crate) mod invoke;
 mod invoke_async;
+mod invoke_with_response_stream;
 mod list_function_event_invoke_configs;
 mod list_function_url_configs;
 mod list_functions;
@@ -71,6 +72,7 @@ pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::GetRuntimeManagementConfig>(),
     Op::of::<api::Invoke>(),
     Op::of::<api::InvokeAsync>(),
+    Op::of::<api::InvokeWithResponseStream>(),
     Op::of::<api::ListFunctionEventInvokeConfigs>(),
     Op::of::<api::ListFunctionUrlConfigs>(),
     Op::of::<api::ListFunctions>(),

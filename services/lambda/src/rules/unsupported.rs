@@ -2,8 +2,8 @@
 //! nothing (`Publish: false`, an empty list), which clients send as a matter of course.
 
 use crate::api::{
-    CreateFunctionRequest, InvocationRequest, LayerVersionContentInput, PackageType, SnapStart, SnapStartApplyOn,
-    UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
+    CreateFunctionRequest, InvocationRequest, InvokeWithResponseStreamRequest, LayerVersionContentInput, PackageType,
+    SnapStart, SnapStartApplyOn, UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
 };
 use crate::error::ParameterError;
 
@@ -85,6 +85,11 @@ pub fn check_update_configuration(input: &UpdateFunctionConfigurationRequest) ->
         (input.runtime_config.is_some(), "RuntimeConfig", OWN_RUNTIMES),
         (input.accelerator_config.is_some(), "AcceleratorConfig", ACCELERATORS),
     ])
+}
+
+/// Refuses what InvokeWithResponseStream cannot honour.
+pub fn check_stream(input: &InvokeWithResponseStreamRequest) -> Result<(), ParameterError> {
+    refuse_first(&[(input.tenant_id.is_some(), "TenantId", TENANTS)])
 }
 
 /// Refuses what Invoke cannot honour.
