@@ -119,6 +119,7 @@ mod tests {
             granted_account: None,
             request_id: RequestId::from_text("id"),
             received_at_ms: 0,
+            trace_header: None,
             origin: "http://127.0.0.1:4566".to_owned(),
         }
     }

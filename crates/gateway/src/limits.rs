@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// Longest tracing header that is passed on, in bytes; AWS's own have about a hundred.
+pub(crate) const TRACE_HEADER_BYTES_MAX: usize = 1_024;
 /// Most connections of a public listener; more wait in the kernel's backlog.
 pub const PUBLIC_CONNECTIONS_MAX: usize = 10_000;
 /// Most connections of the listener inside one execution environment.

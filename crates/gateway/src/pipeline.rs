@@ -10,7 +10,7 @@ use crate::authorize::{Circumstances, authorize};
 use crate::body::{self, BodyError, Received};
 use crate::classify::{Address, Route, classify};
 use crate::detach::Finish;
-use crate::limits::{UNSIGNED_BODY_BYTES_MAX, body_limit};
+use crate::limits::{TRACE_HEADER_BYTES_MAX, UNSIGNED_BODY_BYTES_MAX, body_limit};
 use crate::respond;
 use crate::serve::ConnectionOrigin;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use gust_auth::{Claim, Head, Refusal};
 use gust_kit::{Call, Endpoint, Principal};
 use gust_types::{AwsError, Doc, Region, RequestId};
 use gust_wire::{OperationModel, Protocol, Routed, WireRequest, WireResponse};
-use http::header::{CONTENT_TYPE, EXPECT, HOST};
+use http::header::{CONTENT_TYPE, EXPECT, HOST, HeaderMap};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
 use std::net::IpAddr;
@@ -139,6 +139,7 @@ impl Gateway {
             granted_account: None,
             request_id: raw.request_id.clone(),
             received_at_ms: raw.received_at_ms,
+            trace_header: trace_header(&raw.parts.headers),
             origin: format!("http://{}", head.host),
         }
     }
@@ -209,6 +210,14 @@ pub(crate) fn head_of(parts: &Parts) -> Head<'_> {
         headers: &parts.headers,
         host: host.or(authority).unwrap_or_default(),
     }
+}
+
+/// The trace that a request is part of. What is no tracing header, or too long for one, is not passed on.
+///
+/// Source: <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
+fn trace_header(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("x-amzn-trace-id")?.to_str().ok()?;
+    (text.len() <= TRACE_HEADER_BYTES_MAX && text.contains("Root=1-")).then(|| text.to_owned())
 }
 
 fn is_form(head: &Head<'_>) -> bool {

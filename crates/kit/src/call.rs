@@ -103,6 +103,8 @@ pub struct Call {
     pub request_id: RequestId,
     /// When it arrived, in milliseconds since the epoch.
     pub received_at_ms: i64,
+    /// The trace that the caller is part of (`X-Amzn-Trace-Id`), to be passed on.
+    pub trace_header: Option<String>,
     /// `http://host:port` by which the caller reached gust, for links in responses.
     pub origin: String,
 }

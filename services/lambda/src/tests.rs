@@ -64,6 +64,7 @@ pub fn call_in(region: &str, account: &str) -> Call {
         granted_account: None,
         request_id: RequestId::from_text("11111111-2222-4333-8444-555555555555"),
         received_at_ms: 0,
+        trace_header: None,
         origin: "http://127.0.0.1:4566".to_owned(),
     }
 }

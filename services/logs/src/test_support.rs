@@ -20,6 +20,7 @@ pub fn call() -> Call {
         granted_account: None,
         request_id: RequestId::from_text("test"),
         received_at_ms: NOW_MS,
+        trace_header: None,
         origin: "http://127.0.0.1:4566".to_owned(),
     }
 }

@@ -65,7 +65,7 @@ pub async fn prepare(
         request_id: cx.call.request_id.clone(),
         payload,
         client_context,
-        trace_header: None,
+        trace_header: cx.call.trace_header.clone(),
         tenant_id: None,
         tail,
     })
@@ -106,7 +106,7 @@ pub async fn accept(
         qualifier: qualifier.as_ref().map(ToString::to_string),
         invoked_arn: id.qualified_arn(qualifier.as_ref()),
         client_context,
-        trace_header: None,
+        trace_header: cx.call.trace_header.clone(),
         tenant_id: None,
         accepted_at_ms: cx.now_ms(),
         payload,
