@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness.functions import create_function, invoke, log_lines, unique
+from harness.packages import package
 from harness.streaming import create_streaming_function
 
 API = "https://docs.aws.amazon.com/lambda/latest/api/API_InvokeWithResponseStream.html"
@@ -197,3 +198,42 @@ def test_a_caller_who_leaves_lets_the_function_end(gust, lambda_, logs):
     client.close()
     log_lines(logs, name, lambda lines: "got to the end" in lines and any("answered 202" in line for line in lines))
     assert read(events(lambda_, name, {"parts": ["next"]})) == (b"next", {})
+
+
+NODE = """
+const { setTimeout: sleep } = require('timers/promises');
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  stream.setContentType('text/plain');
+  for (const part of event.parts) {
+    stream.write(part);
+    await sleep(50);
+  }
+  if (event.fail) throw new RangeError(event.fail);
+  stream.end();
+});
+exports.whole = async (event) => event;
+"""
+
+
+@pytest.fixture(scope="module")
+def node(gust, lambda_):
+    report = json.loads(gust.command("doctor", "--json").stdout)
+    if all(row["fit"] == "missing" for row in report["runtimes"] if row["runtime"] == "nodejs20.x"):
+        pytest.skip("this machine has no Node.js")
+    return create_function(
+        lambda_, ZipFile=package({"index.js": NODE}), Runtime="nodejs20.x", Handler="index.handler", Timeout=20, MemorySize=512
+    )
+
+
+@pytest.mark.documented(GUIDE + "configuration-response-streaming.html")
+def test_a_node_function_streams(lambda_, node):
+    assert read(events(lambda_, node, {"parts": ["one", "two", "three"]})) == (b"onetwothree", {})
+    assert lambda_.invoke(FunctionName=node, Payload=b'{"parts": ["[1", "]"]}')["Payload"].read() == b"[1]"
+
+
+@pytest.mark.inferred
+def test_a_node_function_fails_in_mid_stream(lambda_, node):
+    payload, complete = read(events(lambda_, node, {"parts": ["half"], "fail": "broke"}))
+    assert payload == b"half" and complete["ErrorCode"] == "Unhandled"
+    details = json.loads(complete["ErrorDetails"])
+    assert (details["errorType"], details["errorMessage"]) == ("RangeError", "broke")

@@ -14,6 +14,7 @@ import botocore.credentials
 import pytest
 
 from harness.functions import create_function, log_lines
+from harness.packages import package
 from harness.streaming import create_streaming_function
 
 ECHO = "def handler(event, context):\n    return event\n"
@@ -294,3 +295,41 @@ def test_half_a_request_does_no_harm(echo):
     with socket.create_connection(("127.0.0.1", echo[1]), timeout=10) as half:
         half.sendall(f"POST / HTTP/1.1\r\nHost: {echo[0]}\r\nContent-Length: 100\r\n\r\nhalf".encode())
     assert ask(echo).status == 200
+
+
+NODE = """
+const { setTimeout: sleep } = require('timers/promises');
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  const metadata = { statusCode: 203, headers: { 'Content-Type': 'text/event-stream', 'X-A': 'b' }, cookies: ['a=1', 'b=2'] };
+  stream = awslambda.HttpResponseStream.from(stream, metadata);
+  stream.write('first');
+  await sleep(1500);
+  if (event.rawPath === '/fail') throw new Error('in mid-stream');
+  stream.write('last');
+  stream.end();
+});
+"""
+
+
+def test_a_node_function_streams_through_its_url(gust, lambda_):
+    report = json.loads(gust.command("doctor", "--json").stdout)
+    if all(row["fit"] == "missing" for row in report["runtimes"] if row["runtime"] == "nodejs20.x"):
+        pytest.skip("this machine has no Node.js")
+    name = create_function(
+        lambda_, ZipFile=package({"index.js": NODE}), Runtime="nodejs20.x", Handler="index.handler", Timeout=20, MemorySize=512
+    )
+    url = create_url(lambda_, name, InvokeMode="RESPONSE_STREAM")
+    connection = connect(url)
+    connection.request("GET", "/", headers={"Host": connection.own_host})
+    response = connection.getresponse()
+    began = time.monotonic()
+    assert (response.status, response.headers["X-A"]) == (203, "b")
+    assert response.headers.get_all("Set-Cookie") == ["a=1", "b=2"]
+    assert response.read1() == b"first" and time.monotonic() - began < 1.4
+    assert response.read() == b"last" and time.monotonic() - began >= 1.2
+    connection.close()
+    connection = connect(url)
+    connection.request("GET", "/fail", headers={"Host": connection.own_host})
+    with pytest.raises(http.client.IncompleteRead):
+        connection.getresponse().read()
+    connection.close()

@@ -110,7 +110,7 @@ test('a streamed response', async () => {
   assert.strictEqual(text, 'one two');
   assert.ok(complete);
   assert.strictEqual(complete.ErrorCode, undefined);
-  assert.strictEqual(answer.ResponseStreamContentType, 'text/plain');
+  assert.strictEqual(answer.ResponseStreamContentType, 'application/vnd.amazon.eventstream');
 });
 
 test("a function's log", async () => {

@@ -6,6 +6,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_cloudwatchlogs as logs;
 use aws_sdk_lambda as lambda;
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvokeWithResponseStreamResponseEvent as StreamEvent;
 use aws_sdk_lambda::types::{FunctionCode, InvocationType, LogType, Runtime, State};
 use aws_sdk_sts as sts;
 use server::Server;
@@ -74,6 +75,7 @@ async fn function(url: &str) -> Outcome {
     let call = client.invoke().function_name("rust-sdk").invocation_type(InvocationType::Event);
     assert_eq!(call.payload(Blob::new(r#"{"word":"later"}"#)).send().await?.status_code(), 202);
     wait_for_line(url, "seen later").await?;
+    streamed(&client).await?;
     let mut names = Vec::new();
     let mut pages = client.list_functions().into_paginator().items().send();
     while let Some(function) = pages.next().await {
@@ -81,6 +83,25 @@ async fn function(url: &str) -> Outcome {
     }
     assert_eq!(names, ["rust-sdk"]);
     client.delete_function().function_name("rust-sdk").send().await?;
+    Ok(())
+}
+
+async fn streamed(client: &lambda::Client) -> Outcome {
+    for (event, text, error) in [(r#"{"word":"gust"}"#, r#""tsug""#, None), ("{}", "", Some("Unhandled"))] {
+        let call = client.invoke_with_response_stream().function_name("rust-sdk").payload(Blob::new(event));
+        let mut answer = call.send().await?;
+        assert_eq!((answer.status_code(), answer.executed_version()), (200, Some("$LATEST")));
+        let (mut received, mut complete) = (Vec::new(), None);
+        while let Some(event) = answer.event_stream.recv().await? {
+            match event {
+                StreamEvent::PayloadChunk(chunk) => received.extend(chunk.payload.unwrap_or_default().into_inner()),
+                StreamEvent::InvokeComplete(end) => complete = Some(end),
+                other => return Err(format!("an event of an unknown kind: {other:?}").into()),
+            }
+        }
+        assert_eq!(String::from_utf8(received)?, text);
+        assert_eq!(complete.expect("a stream ends with InvokeComplete").error_code(), error);
+    }
     Ok(())
 }
 
