@@ -215,7 +215,7 @@ pub(crate) fn head_of(parts: &Parts) -> Head<'_> {
 /// The trace that a request is part of. What is no tracing header, or too long for one, is not passed on.
 ///
 /// Source: <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
-fn trace_header(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn trace_header(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("x-amzn-trace-id")?.to_str().ok()?;
     (text.len() <= TRACE_HEADER_BYTES_MAX && text.contains("Root=1-")).then(|| text.to_owned())
 }

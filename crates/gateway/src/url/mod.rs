@@ -14,7 +14,7 @@ use crate::Gateway;
 use crate::body::{self, BodyError};
 use crate::classify::UrlAddress;
 use crate::limits::URL_EVENT_BYTES_MAX;
-use crate::pipeline::{Raw, drain_if_sent};
+use crate::pipeline::{Raw, drain_if_sent, trace_header};
 use gust_auth::{Claim, Head};
 use gust_kit::Principal;
 use gust_kit::ports::{
@@ -79,12 +79,8 @@ impl Gateway {
 
     /// The client's trace, or a new one.
     fn trace_of(&self, raw: &Raw<'_>, head: &Head<'_>) -> String {
-        const TRACE_BYTES_MAX: usize = 256;
-        let given = head.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
-        given.filter(|trace| trace.len() <= TRACE_BYTES_MAX && trace.contains("Root=")).map_or_else(
-            || format!("Root=1-{:08x}-{}", raw.received_at_ms / 1_000, self.inner.ids.hex(24)),
-            str::to_owned,
-        )
+        let new = || format!("Root=1-{:08x}-{}", raw.received_at_ms / 1_000, self.inner.ids.hex(24));
+        trace_header(head.headers).unwrap_or_else(new)
     }
 
     async fn find_url<'a>(
