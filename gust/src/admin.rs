@@ -1,5 +1,6 @@
 //! gust's own routes: health, reset, links to code; and the world that they are about.
 
+use crate::cli::Auth;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
@@ -145,6 +146,10 @@ impl Node {
             "account": self.config.account.as_str(),
             "region": self.config.region.as_str(),
             "ephemeral": self.config.is_ephemeral(),
+            "auth": match self.config.auth {
+                Auth::Open => "open",
+                Auth::Strict => "strict",
+            },
             "mode": format!("{:?}", self.capabilities.mode),
             "guarantees": machine::guarantees_json(&self.capabilities.guarantees),
             "services": services,

@@ -18,9 +18,11 @@ pub fn serving(config: &Config, address: SocketAddr, folder: &Path, capabilities
         true => "nowhere (--ephemeral): all is forgotten at the end".to_owned(),
         false => folder.display().to_string(),
     };
-    let auth = match config.auth {
-        Auth::Open => "open: any key is taken, from this machine only",
-        Auth::Strict => "strict: signatures are verified",
+    let auth = match (config.auth, address.ip().is_loopback()) {
+        (Auth::Open, true) => "open: any key is taken, from this machine only",
+        (Auth::Open, false) => "open: ANYBODY who reaches this address can run code here",
+        (Auth::Strict, true) => "strict: signatures are verified, policies evaluated",
+        (Auth::Strict, false) => "strict: signatures are verified, policies evaluated; plain HTTP: put TLS before it",
     };
     let egress = match config.egress {
         Egress::None => "functions reach gust and nothing else (--egress none)",

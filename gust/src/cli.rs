@@ -61,7 +61,8 @@ pub struct Up {
     /// Keep everything in memory and forget it at the end.
     #[arg(long)]
     pub ephemeral: bool,
-    /// Whose requests are served: `open` takes any key (development, loopback), `strict` verifies signatures.
+    /// Whose requests are served: `open` takes any key and asks no policy (development, loopback), `strict` verifies
+    /// signatures and evaluates policies.
     #[arg(long, value_enum, default_value_t = Auth::Open, env = "GUST_AUTH")]
     pub auth: Auth,
     /// Host names, besides loopback and *.localhost, that requests may be addressed to.

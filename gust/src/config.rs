@@ -93,12 +93,13 @@ fn check_address(flags: &cli::Up) -> Result<(), Failure> {
         IpAddr::V4(host) => host.is_loopback(),
         IpAddr::V6(host) => host.is_loopback(),
     };
-    if is_loopback || flags.let_the_whole_network_run_code_on_this_machine {
+    if is_loopback || flags.auth == Auth::Strict || flags.let_the_whole_network_run_code_on_this_machine {
         return Ok(());
     }
-    let message =
-        format!("--host {}: gust does not evaluate policies yet, so whoever reaches it can run code here", flags.host);
-    Err(Failure::usage(message).hint("if that is what you want, add --let-the-whole-network-run-code-on-this-machine"))
+    let message = format!("--host {}: with --auth open, whoever reaches gust can run code here", flags.host);
+    Err(Failure::usage(message).hint(
+        "add --auth strict; or, if an open door is what you want, --let-the-whole-network-run-code-on-this-machine",
+    ))
 }
 
 /// Root can give each environment a network of its own; an ordinary user's functions share the host's, as the
@@ -126,11 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn beyond_loopback_needs_the_ugly_flag() {
+    fn beyond_loopback_needs_strict_callers_or_the_ugly_flag() {
         for host in ["0.0.0.0", "::", "192.168.1.2"] {
             let refused = config(&["--host", host]).unwrap_err();
             assert!(refused.hint.unwrap().contains("--let-the-whole-network"), "{host}");
             assert!(config(&["--host", host, "--let-the-whole-network-run-code-on-this-machine"]).is_ok());
+            assert!(config(&["--host", host, "--auth", "strict"]).is_ok(), "{host}");
         }
         for host in ["127.0.0.1", "127.8.8.8", "::1"] {
             assert!(config(&["--host", host]).is_ok(), "{host}");

@@ -4,11 +4,12 @@ use crate::cli::Auth;
 use crate::config::Config;
 use crate::endpoint::Endpoints;
 use crate::failure::{Context, Failure};
+use gust_access::PolicyAuthorizer;
 use gust_blob::{Blobs, BlobsOptions};
 use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, Serving};
-use gust_iam::{Iam, Roles};
+use gust_iam::{Iam, Policies, Roles};
 use gust_invoke::{Engine, Launcher, Ports, SdkFolders};
-use gust_kit::ports::{CredentialSource, Credentials, RoleDirectory, UserKeys};
+use gust_kit::ports::{Authorizer, CredentialSource, Credentials, RoleDirectory, UserKeys};
 use gust_kit::{Endpoint, Platform, Registry, ServiceEndpoint};
 use gust_lambda::{Catalog, CodeStore, Durability, Lambda};
 use gust_logs::Logs;
@@ -182,6 +183,15 @@ fn open_identities(platform: &Platform, auth: Auth) -> (Arc<KeyRing>, Sts) {
     (key_ring, sts)
 }
 
+/// Who evaluates policies; nobody without verified signatures, for then nobody knows who calls.
+fn authorizer(platform: &Platform, auth: Auth) -> Option<Arc<dyn Authorizer>> {
+    let policies = || Arc::new(Policies::new(platform.store.clone()));
+    match auth {
+        Auth::Open => None,
+        Auth::Strict => Some(Arc::new(PolicyAuthorizer::new(policies(), platform.clock.clone()))),
+    }
+}
+
 fn open_catalog(platform: &Platform, blobs: Blobs, folder: &Path, is_ephemeral: bool) -> Result<Arc<Catalog>, Failure> {
     let durability = if is_ephemeral { Durability::Ephemeral } else { Durability::Synced };
     let code = CodeStore::open(blobs, folder.join("code"), durability, platform.ids.clone());
@@ -209,7 +219,7 @@ fn open_gateway(
     let settings = GatewayConfig {
         default_account: config.account.clone(),
         hosts: config.allowed_hosts.clone(),
-        authorizer: None,
+        authorizer: authorizer(platform, config.auth),
         urls: Some(urls),
         clock: platform.clock.clone(),
         ids: platform.ids.clone(),

@@ -1,7 +1,12 @@
 """`--auth strict`: signatures are verified against the keys that gust keeps."""
 
+import json
 import re
+import socket
+import urllib.error
+import urllib.request
 
+import boto3
 import botocore.exceptions
 import pytest
 
@@ -65,3 +70,55 @@ def test_a_function_acts_with_verified_credentials_of_its_role(strict):
     source = "import boto3\ndef handler(event, context):\n    return boto3.client('sts').get_caller_identity()['Arn']\n"
     name = create_function(client, source, Role=role, Timeout=30, MemorySize=512)
     assert result(client, name) == f"arn:aws:sts::000000000000:assumed-role/worker/{name}"
+
+
+def outward_address():
+    """An address of this machine that is not loopback, if it has one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # Sends nothing: it only asks for the route.
+        except OSError:
+            pytest.skip("this machine has no network")
+        return probe.getsockname()[0]
+
+
+def test_strict_callers_may_come_from_elsewhere_and_see_little(start):
+    gust = start("--auth", "strict", "--host", "0.0.0.0")
+    key, secret = root_key(gust)
+    port = gust.url.rsplit(":", 1)[1]
+    outside = f"http://{outward_address()}:{port}"
+    with urllib.request.urlopen(outside + "/_gust/health", timeout=10) as answer:
+        assert json.load(answer) == {"status": "ok"}
+    assert gust.health()["auth"] == "strict" and "pid" in gust.health()
+    for path in ("/_gust/reset", "/_gust/stats"):
+        for headers in ({}, {"Host": "localhost"}):
+            request = urllib.request.Request(outside + path, headers=headers, method="POST" if "reset" in path else "GET")
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request, timeout=10)
+            assert refused.value.code == 403, path
+    client = lambda **keys: boto3.client("sts", endpoint_url=outside, region_name="us-east-1", **keys)
+    signed = client(aws_access_key_id=key, aws_secret_access_key=secret)
+    assert signed.get_caller_identity()["Account"] == "000000000000"
+    assert refusal(client(aws_access_key_id="000000000000", aws_secret_access_key="x").get_caller_identity) == (
+        "InvalidClientTokenId"
+    )
+    assert "plain HTTP" in gust.output
+
+
+def test_a_role_that_is_gone_takes_its_sessions_rights_along(strict):
+    gust, key, secret = strict
+    iam = gust.client("iam", key=key, secret=secret)
+    trust = TRUST.replace('{"Service":"lambda.amazonaws.com"}', '{"AWS":"000000000000"}')
+    role = iam.create_role(RoleName="worker", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    allow = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+    iam.put_role_policy(RoleName="worker", PolicyName="p", PolicyDocument=allow)
+    sts = gust.client("sts", key=key, secret=secret)
+    made = sts.assume_role(RoleArn=role, RoleSessionName="s")["Credentials"]
+    session = boto3.Session(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], region_name="us-east-1")
+    client = session.client("lambda", endpoint_url=gust.url)
+    assert client.list_functions()["Functions"] == []
+    wrong = boto3.Session(made["AccessKeyId"], made["SecretAccessKey"], "x", region_name="us-east-1")
+    assert refusal(wrong.client("sts", endpoint_url=gust.url).get_caller_identity) == "InvalidClientTokenId"
+    iam.delete_role_policy(RoleName="worker", PolicyName="p")
+    iam.delete_role(RoleName="worker")
+    assert refusal(client.list_functions) == "AccessDeniedException"

@@ -38,6 +38,7 @@ def test_a_port_in_use_is_a_clear_message(gust):
 def test_listening_beyond_loopback_is_refused(host):
     refused = run_gust("up", "--ephemeral", "--port", "0", "--host", host)
     assert refused.returncode == 2 and "--let-the-whole-network-run-code-on-this-machine" in refused.stderr
+    assert "--auth strict" in refused.stderr
 
 
 @pytest.mark.parametrize(

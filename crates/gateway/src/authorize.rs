@@ -7,12 +7,15 @@
 
 use async_trait::async_trait;
 use gust_kit::ports::{AccessRequest, Authorizer, Decision, Resource};
-use gust_kit::{Call, Endpoint, Need, PrincipalKind, ResourceFacts};
+use gust_kit::{Call, Endpoint, Need, PolicyUse, Principal, PrincipalKind, ResourceFacts};
 use gust_types::{AccountId, Arn, AwsError, Doc};
 use gust_wire::{OperationModel, Protocol};
 use http::HeaderMap;
 use http::header::{REFERER, USER_AGENT};
 use std::net::IpAddr;
+
+/// How much of a header policies compare, in characters: a pattern takes time for each of them.
+const HEADER_CHARS_MAX: usize = 2_048;
 
 /// What of the connection and the head policies may ask for.
 pub(crate) struct Circumstances<'a> {
@@ -37,10 +40,11 @@ pub(crate) async fn authorize(
     let mut granted = None;
     for need in endpoint.needs(operation, input, call).await? {
         let owner = owner(&need.resource).filter(|owner| owner != call.account());
+        let policy_use = need.policy_use;
         let request = request(call, need, circumstances);
-        let resource = ResourceOf { endpoint, resource: &request.resource };
+        let resource = ResourceOf { endpoint, policy_use, resource: &request.resource };
         let decision = authorizer.decide_about(&request, &resource).await?;
-        if let Some(error) = refusal(protocol, call, &request, decision) {
+        if let Some(error) = refusal(protocol, &call.principal, &request, decision) {
             return Err(error);
         }
         granted = granted.or(owner);
@@ -49,13 +53,31 @@ pub(crate) async fn authorize(
     Ok(())
 }
 
+/// Whether `principal` may list the functions of its account.
+pub(crate) async fn may_list(authorizer: &dyn Authorizer, principal: &Principal) -> Result<(), AwsError> {
+    let request = AccessRequest {
+        principal: Some(principal.clone()),
+        action: "lambda:ListFunctions".to_owned(),
+        resource: "*".to_owned(),
+        context: Vec::new(),
+        resource_policy: None,
+    };
+    let decision = authorizer.decide(&request).await?;
+    refusal(Protocol::RestJson, principal, &request, decision).map_or(Ok(()), Err)
+}
+
 struct ResourceOf<'a> {
     endpoint: &'a dyn Endpoint,
+    policy_use: PolicyUse,
     resource: &'a str,
 }
 
 #[async_trait]
 impl Resource for ResourceOf<'_> {
+    fn policy_use(&self) -> PolicyUse {
+        self.policy_use
+    }
+
     async fn facts(&self) -> Result<ResourceFacts, AwsError> {
         self.endpoint.facts(self.resource).await
     }
@@ -68,7 +90,7 @@ fn owner(resource: &str) -> Option<AccountId> {
 }
 
 fn request(call: &Call, need: Need, circumstances: &Circumstances<'_>) -> AccessRequest {
-    let Need { action, resource, mut context } = need;
+    let Need { action, resource, mut context, .. } = need;
     let mut add = |key: &str, value: String| context.push((key.to_owned(), vec![value]));
     add("aws:RequestedRegion", call.region.as_str().to_owned());
     // gust itself speaks plain HTTP; a proxy before it that speaks TLS is none of its business.
@@ -78,21 +100,22 @@ fn request(call: &Call, need: Need, circumstances: &Circumstances<'_>) -> Access
     }
     for (key, header) in [("aws:UserAgent", USER_AGENT), ("aws:Referer", REFERER)] {
         if let Some(value) = circumstances.headers.get(header).and_then(|value| value.to_str().ok()) {
-            add(key, value.to_owned());
+            add(key, value.chars().take(HEADER_CHARS_MAX).collect());
         }
     }
     AccessRequest { principal: Some(call.principal.clone()), action, resource, context, resource_policy: None }
 }
 
-fn refusal(protocol: Protocol, call: &Call, request: &AccessRequest, decision: Decision) -> Option<AwsError> {
+fn refusal(protocol: Protocol, principal: &Principal, request: &AccessRequest, decision: Decision) -> Option<AwsError> {
     let why = match decision {
         Decision::Allowed => return None,
-        Decision::NotAllowed(reason) => format!("because {reason}"),
-        Decision::Denied(reason) => format!("with {reason}"),
+        Decision::NotAllowed(reason) if reason.is_empty() => reason,
+        Decision::NotAllowed(reason) => format!(" because {reason}"),
+        Decision::Denied(reason) => format!(" with {reason}"),
     };
     let AccessRequest { action, resource, .. } = request;
-    let user = &call.principal.arn;
-    let message = format!("User: {user} is not authorized to perform: {action} on resource: {resource} {why}");
+    let user = &principal.arn;
+    let message = format!("User: {user} is not authorized to perform: {action} on resource: {resource}{why}");
     Some(denied(protocol, message))
 }
 
@@ -108,7 +131,6 @@ fn denied(protocol: Protocol, message: String) -> AwsError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gust_kit::Principal;
     use gust_types::{Region, RequestId};
     use std::net::Ipv4Addr;
 
@@ -129,7 +151,7 @@ mod tests {
         let headers = HeaderMap::new();
         let circumstances = Circumstances { peer: None, headers: &headers };
         let request = request(&call(), Need::new("logs:PutLogEvents", "*"), &circumstances);
-        let refused = |decision| refusal(Protocol::AwsJson11, &call(), &request, decision);
+        let refused = |decision| refusal(Protocol::AwsJson11, &call().principal, &request, decision);
         assert_eq!(refused(Decision::Allowed), None);
         let head =
             "User: arn:aws:iam::000000000000:root is not authorized to perform: logs:PutLogEvents on resource: *";
@@ -138,6 +160,7 @@ mod tests {
         assert_eq!((error.code.as_ref(), error.status), ("AccessDeniedException", 400));
         let error = refused(Decision::Denied("an explicit deny in a session policy".to_owned())).unwrap();
         assert_eq!(error.message, format!("{head} with an explicit deny in a session policy"));
+        assert_eq!(refused(Decision::NotAllowed(String::new())).unwrap().message, head);
     }
 
     #[test]

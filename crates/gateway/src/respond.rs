@@ -4,6 +4,7 @@ use crate::Gateway;
 use crate::access::is_loopback;
 use crate::admin::ResetError;
 use crate::authenticate::Stop;
+use crate::authorize::may_list;
 use crate::classify::Route;
 use crate::limits::BodyLimit;
 use crate::outgoing::Outgoing;
@@ -103,10 +104,19 @@ impl Gateway {
     /// gust's own routes.
     pub(crate) async fn own(&self, raw: &Raw<'_>, head: &Head<'_>, route: Route<'_>) -> WireResponse {
         match route {
-            Route::Health => json(200, &self.admin().health().await, raw.request_id),
+            Route::Health => self.health(raw).await,
             Route::Reset => self.reset(raw, head).await,
             _ => self.download(head, raw.request_id).await,
         }
+    }
+
+    /// Everything to somebody on this machine; to all others, a load balancer for example, only that gust is well.
+    async fn health(&self, raw: &Raw<'_>) -> WireResponse {
+        let health = self.admin().health().await;
+        if is_from_here(raw) {
+            return json(200, &health, raw.request_id);
+        }
+        json(200, &serde_json::json!({ "status": health["status"] }), raw.request_id)
     }
 
     /// For whoever could call an AWS operation: the caller is authenticated as for one, and sees its own account. A
@@ -121,7 +131,7 @@ impl Gateway {
         if !matches!(raw.origin, ConnectionOrigin::Public) {
             return message(403, "statistics are not shown to functions", request_id);
         }
-        match self.caller(raw, head, claim).await {
+        match self.reader(raw, head, claim).await {
             Ok(principal) => json(200, &self.admin().stats(&principal.account).await, request_id),
             Err(Stop::Refused(refusal)) => {
                 let error = spelling(Protocol::RestJson).error(&refusal);
@@ -131,8 +141,9 @@ impl Gateway {
         }
     }
 
-    /// Who sends a request to a route of gust's own, signed as for Lambda and without a body.
-    async fn caller(
+    /// Who sends a request to a route of gust's own, signed as for Lambda and without a body. Where policies are evaluated,
+    /// it must be somebody who may list functions.
+    async fn reader(
         &self,
         raw: &Raw<'_>,
         head: &Head<'_>,
@@ -140,13 +151,16 @@ impl Gateway {
     ) -> Result<Principal, Stop> {
         let (claim, names, now_ms) = (claim?, ["lambda"], raw.received_at_ms);
         let identity = self.authenticator().identify(head, claim.as_ref(), &names, raw.origin, now_ms).await?;
-        identity.prove(head, claim.as_ref(), &names, b"", now_ms)
+        let principal = identity.prove(head, claim.as_ref(), &names, b"", now_ms)?;
+        if let Some(authorizer) = self.authorizer() {
+            may_list(authorizer, &principal).await?;
+        }
+        Ok(principal)
     }
 
     async fn reset(&self, raw: &Raw<'_>, head: &Head<'_>) -> WireResponse {
         let request_id = raw.request_id;
-        let from_here = matches!(raw.origin, ConnectionOrigin::Public) && is_loopback(head.host);
-        if !from_here || !self.authenticator().hosts.allows_page(head.headers) {
+        if !is_from_here(raw) || !is_loopback(head.host) || !self.authenticator().hosts.allows_page(head.headers) {
             let text = "a reset is accepted from this machine only, from no page and from no function";
             return message(403, text, request_id);
         }
@@ -179,6 +193,13 @@ impl Gateway {
         response.body = bytes;
         response
     }
+}
+
+/// Whether a request comes from a process of this machine that is no function, and was passed on by no proxy.
+fn is_from_here(raw: &Raw<'_>) -> bool {
+    let is_local = raw.peer.is_some_and(|peer| peer.to_canonical().is_loopback());
+    let is_passed_on = ["forwarded", "x-forwarded-for"].iter().any(|name| raw.parts.headers.contains_key(*name));
+    matches!(raw.origin, ConnectionOrigin::Public) && is_local && !is_passed_on
 }
 
 /// Hands a response to the HTTP server. The body is not copied.

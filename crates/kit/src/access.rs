@@ -13,12 +13,33 @@ pub struct Need {
     pub resource: String,
     /// Condition keys that only the service knows, for example `("iam:PassedToService", ["lambda.amazonaws.com"])`.
     pub context: Vec<(String, Vec<String>)>,
+    /// What the resource's own policy has to say.
+    pub policy_use: PolicyUse,
+}
+
+/// What the policy that a resource carries has to say of whether somebody may use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PolicyUse {
+    /// It carries none.
+    #[default]
+    None,
+    /// It only ever allows, as a function's: it need not be read where the caller's own policies allow already.
+    Grants,
+    /// It allows and denies.
+    Decides,
+    /// It must allow, as a role's trust policy.
+    MustAllow,
 }
 
 impl Need {
     /// `action` on `resource`.
     pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Need {
-        Need { action: action.into(), resource: resource.into(), context: Vec::new() }
+        Need { action: action.into(), resource: resource.into(), context: Vec::new(), policy_use: PolicyUse::None }
+    }
+
+    /// On a resource with a policy of its own.
+    pub fn with_policy(self, policy_use: PolicyUse) -> Need {
+        Need { policy_use, ..self }
     }
 
     /// With another condition key.

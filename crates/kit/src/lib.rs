@@ -11,7 +11,7 @@ mod platform;
 pub mod ports;
 mod registry;
 
-pub use access::{Need, ResourceFacts, request_tags};
+pub use access::{Need, PolicyUse, ResourceFacts, request_tags};
 pub use call::{Call, Principal, PrincipalKind, Session};
 pub use common::CommonError;
 pub use operation::{Cx, Op, Operation, Service};

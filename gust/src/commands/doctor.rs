@@ -126,7 +126,13 @@ async fn endpoint_check(arguments: &cli::Doctor) -> Check {
     let endpoint = client.endpoint().to_string();
     match client.get("/_gust/health").await {
         Ok(answer) if answer.head.status.is_success() => {
-            Check::new("endpoint", Verdict::Good, format!("gust answers at {endpoint}"))
+            let health: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let auth = match health["auth"].as_str() {
+                Some("open") => ": every key is taken, policies are not evaluated (--auth open)",
+                Some("strict") => ": signatures are verified, policies evaluated (--auth strict)",
+                _ => "",
+            };
+            Check::new("endpoint", Verdict::Good, format!("gust answers at {endpoint}{auth}"))
         }
         Ok(answer) => {
             let status = answer.head.status;

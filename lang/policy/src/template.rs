@@ -31,13 +31,20 @@ pub enum Colons {
 /// A text to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    tokens: Vec<Token>,
+    pieces: Vec<Piece>,
     has_variables: bool,
 }
 
+/// Kept as they are written, so that a parsed policy takes about as much memory as its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Char(char),
+enum Piece {
+    Text(Box<str>),
+    Wild(Wild),
+    Variable(Box<Variable>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wild {
     /// `*`
     Any,
     /// `*` that stays within its part of an ARN.
@@ -46,10 +53,19 @@ enum Token {
     One,
     /// `?` that is no colon.
     OneInPart,
-    Variable {
-        key: String,
-        default: Option<String>,
-    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Variable {
+    key: String,
+    default: Option<String>,
+}
+
+/// One step of a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Char(char),
+    Wild(Wild),
 }
 
 /// How many colons an ARN has before its last part.
@@ -58,11 +74,14 @@ const ARN_COLONS: usize = 5;
 impl Template {
     /// Reads a text.
     pub fn new(text: &str, style: Style) -> Template {
-        let mut tokens = Vec::with_capacity(text.len());
+        let mut builder = Builder::default();
         let (mut rest, mut colons) = (text, 0);
         while let Some(first) = rest.chars().next() {
-            if let Some((token, after)) = style.variables.then(|| variable(rest)).flatten() {
-                tokens.push(token);
+            if let Some((meaning, after)) = style.variables.then(|| variable(rest)).flatten() {
+                match meaning {
+                    Meaning::Literal(char) => builder.text.push(char),
+                    Meaning::Variable(variable) => builder.push(Piece::Variable(Box::new(variable))),
+                }
                 rest = after;
                 continue;
             }
@@ -70,24 +89,27 @@ impl Template {
             colons += usize::from(first == ':');
             let in_part = style.colons != Colons::Free && colons < ARN_COLONS;
             let ends_part = style.colons == Colons::Resource && (rest.is_empty() || rest.starts_with(':'));
-            tokens.push(match first {
-                '*' if style.wildcards && in_part && !ends_part => Token::AnyInPart,
-                '*' if style.wildcards => Token::Any,
-                '?' if style.wildcards && in_part => Token::OneInPart,
-                '?' if style.wildcards => Token::One,
-                other => Token::Char(other),
-            });
+            match first {
+                '*' if style.wildcards && in_part && !ends_part => builder.push(Piece::Wild(Wild::AnyInPart)),
+                '*' if style.wildcards => builder.push(Piece::Wild(Wild::Any)),
+                '?' if style.wildcards && in_part => builder.push(Piece::Wild(Wild::OneInPart)),
+                '?' if style.wildcards => builder.push(Piece::Wild(Wild::One)),
+                other => builder.text.push(other),
+            }
         }
+        let mut pieces = builder.finish();
         // Several stars in a row are one; so the work of a match stays small.
-        tokens.dedup_by(|next, token| *token == Token::Any && matches!(next, Token::Any | Token::AnyInPart));
-        let has_variables = tokens.iter().any(|token| matches!(token, Token::Variable { .. }));
-        Template { tokens, has_variables }
+        pieces.dedup_by(|next, piece| {
+            *piece == Piece::Wild(Wild::Any) && matches!(next, Piece::Wild(Wild::Any | Wild::AnyInPart))
+        });
+        let has_variables = pieces.iter().any(|piece| matches!(piece, Piece::Variable(_)));
+        Template { pieces, has_variables }
     }
 
     /// Whether `text` is what the template describes. A variable that the request does not define makes it match
     /// nothing.
     pub fn matches(&self, text: &str, context: &Context) -> bool {
-        self.resolved(context).is_some_and(|tokens| matches(&tokens, text))
+        self.resolved(context).is_some_and(|pieces| matches(&pieces, text))
     }
 
     /// Whether the request defines all of its variables.
@@ -97,45 +119,77 @@ impl Template {
 
     /// The template's own text, where it has no wildcards.
     pub fn text(&self, context: &Context) -> Option<String> {
-        let char = |token: &Token| match token {
-            Token::Char(char) => Some(*char),
-            _ => None,
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => Some(text.to_string()),
+            Piece::Wild(_) | Piece::Variable(_) => None,
         };
-        self.resolved(context)?.iter().map(char).collect()
+        self.resolved(context)?.iter().map(text).collect()
     }
 
     /// Its variables, for what it may depend on.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.tokens.iter().filter_map(|token| match token {
-            Token::Variable { key, .. } => Some(key.as_str()),
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable(variable) => Some(variable.key.as_str()),
             _ => None,
         })
     }
 
-    fn resolved(&self, context: &Context) -> Option<Cow<'_, [Token]>> {
+    fn resolved(&self, context: &Context) -> Option<Cow<'_, [Piece]>> {
         if !self.has_variables {
-            return Some(Cow::Borrowed(&self.tokens));
+            return Some(Cow::Borrowed(&self.pieces));
         }
-        let mut tokens = Vec::with_capacity(self.tokens.len());
-        for token in &self.tokens {
-            match token {
-                Token::Variable { key, default } => {
-                    let value = context.value(key).or(default.as_deref())?;
-                    // What a variable stands for is text, wildcards in it included.
-                    tokens.extend(value.chars().map(Token::Char));
+        let mut builder = Builder::default();
+        for piece in &self.pieces {
+            match piece {
+                // What a variable stands for is text, wildcards in it included.
+                Piece::Variable(variable) => {
+                    let value = context.value(&variable.key).or(variable.default.as_deref())?;
+                    builder.text.push_str(value);
                 }
-                other => tokens.push(other.clone()),
+                Piece::Text(text) => builder.text.push_str(text),
+                Piece::Wild(_) => builder.push(piece.clone()),
             }
         }
-        Some(Cow::Owned(tokens))
+        Some(Cow::Owned(builder.finish()))
     }
 }
 
+/// Gathers text between other pieces.
+#[derive(Default)]
+struct Builder {
+    pieces: Vec<Piece>,
+    text: String,
+}
+
+impl Builder {
+    fn push(&mut self, piece: Piece) {
+        self.end_text();
+        self.pieces.push(piece);
+    }
+
+    fn end_text(&mut self) {
+        if !self.text.is_empty() {
+            self.pieces.push(Piece::Text(std::mem::take(&mut self.text).into_boxed_str()));
+        }
+    }
+
+    fn finish(mut self) -> Vec<Piece> {
+        self.end_text();
+        self.pieces
+    }
+}
+
+/// What `${...}` stands for.
+enum Meaning {
+    Literal(char),
+    Variable(Variable),
+}
+
 /// A variable at the start of `text`, and what follows it. What is no variable is text.
-fn variable(text: &str) -> Option<(Token, &str)> {
+fn variable(text: &str) -> Option<(Meaning, &str)> {
     let (inside, after) = text.strip_prefix("${")?.split_once('}')?;
-    let token = match inside {
-        "*" | "?" | "$" => Token::Char(inside.chars().next()?),
+    let meaning = match inside {
+        "*" | "?" | "$" => Meaning::Literal(inside.chars().next()?),
         _ => {
             let (key, default) = match inside.split_once(',') {
                 Some((key, default)) => {
@@ -144,27 +198,39 @@ fn variable(text: &str) -> Option<(Token, &str)> {
                 }
                 None => (inside, None),
             };
-            Token::Variable { key: key.to_owned(), default }
+            Meaning::Variable(Variable { key: key.to_owned(), default })
         }
     };
-    Some((token, after))
+    Some((meaning, after))
 }
 
-fn matches(tokens: &[Token], text: &str) -> bool {
+fn matches(pieces: &[Piece], text: &str) -> bool {
     // The plain beginning decides nearly always, and without any memory.
-    let mut chars = text.chars();
-    let mut at = 0;
-    while let Some(Token::Char(expected)) = tokens.get(at) {
-        if chars.next() != Some(*expected) {
-            return false;
+    let (pieces, text) = match pieces.split_first() {
+        Some((Piece::Text(beginning), rest)) => match text.strip_prefix(&**beginning) {
+            Some(text) => (rest, text),
+            None => return false,
+        },
+        _ => (pieces, text),
+    };
+    match pieces {
+        [] => text.is_empty(),
+        [Piece::Wild(Wild::Any)] => true,
+        rest => simulate(&tokens(rest), text),
+    }
+}
+
+fn tokens(pieces: &[Piece]) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
+            Piece::Wild(wild) => tokens.push(Token::Wild(*wild)),
+            // None is left: [`Template::resolved`] has put its value in its place.
+            Piece::Variable(_) => {}
         }
-        at += 1;
     }
-    match &tokens[at..] {
-        [] => chars.next().is_none(),
-        [Token::Any] => true,
-        rest => simulate(rest, chars.as_str()),
-    }
+    tokens
 }
 
 /// Follows all ways of matching at once: `is_at[i]` says that what was read so far fits the first `i` tokens.
@@ -178,11 +244,10 @@ fn simulate(tokens: &[Token], text: &str) -> bool {
         for (index, token) in tokens.iter().enumerate().filter(|(index, _)| is_at[*index]) {
             match token {
                 Token::Char(expected) => next[index + 1] |= char == *expected,
-                Token::One => next[index + 1] = true,
-                Token::OneInPart => next[index + 1] |= char != ':',
-                Token::Any => next[index] = true,
-                Token::AnyInPart => next[index] |= char != ':',
-                Token::Variable { .. } => {}
+                Token::Wild(Wild::One) => next[index + 1] = true,
+                Token::Wild(Wild::OneInPart) => next[index + 1] |= char != ':',
+                Token::Wild(Wild::Any) => next[index] = true,
+                Token::Wild(Wild::AnyInPart) => next[index] |= char != ':',
             }
         }
         skip_stars(tokens, &mut next);
@@ -194,7 +259,7 @@ fn simulate(tokens: &[Token], text: &str) -> bool {
 /// A star may stand for nothing.
 fn skip_stars(tokens: &[Token], is_at: &mut [bool]) {
     for (index, token) in tokens.iter().enumerate() {
-        if is_at[index] && matches!(token, Token::Any | Token::AnyInPart) {
+        if is_at[index] && matches!(token, Token::Wild(Wild::Any | Wild::AnyInPart)) {
             is_at[index + 1] = true;
         }
     }

@@ -1,6 +1,7 @@
 //! AWS Identity and Access Management: roles, users, groups and their policies. Policies are kept and checked for form
 //! here; whoever evaluates them asks for those of a principal ([`Policies`]).
 
+mod access;
 mod directory;
 mod error;
 mod family;
@@ -16,8 +17,9 @@ pub use error::IamError;
 pub use policies::Policies;
 
 use gust_kit::ports::UserKeys;
-use gust_kit::{Op, Platform, Service};
-use gust_wire::ServiceModel;
+use gust_kit::{Call, CommonError, Need, Op, Platform, ResourceFacts, Service};
+use gust_types::{AwsError, Doc};
+use gust_wire::{OperationModel, ServiceModel};
 use std::sync::Arc;
 
 /// Types, operations, errors and tables, from `api.json`.
@@ -45,6 +47,14 @@ impl Service for Iam {
 
     fn platform(&self) -> &Platform {
         &self.platform
+    }
+
+    async fn needs(&self, operation: &'static OperationModel, input: &Doc, call: &Call) -> Result<Vec<Need>, AwsError> {
+        Ok(self.needs_of(operation.route.name, input, call).await.map_err(CommonError::from)?)
+    }
+
+    async fn facts(&self, resource: &str) -> Result<ResourceFacts, AwsError> {
+        Ok(self.facts_of(resource).await.map_err(CommonError::from)?)
     }
 }
 

@@ -60,6 +60,10 @@ impl Bed {
         Bed(Arc::new(Iam::new(Platform { store: Store::memory(), clock, ids }, Arc::new(Keys))))
     }
 
+    pub fn iam(&self) -> &Iam {
+        &self.0
+    }
+
     pub fn store(&self) -> Store {
         self.0.platform.store.clone()
     }

@@ -1,6 +1,7 @@
 //! AWS Lambda's interface: functions, their code, and their invocation. What runs them is a port
 //! ([`gust_kit::ports::Invoker`]).
 
+mod access;
 mod attached;
 mod catalog;
 mod code;
@@ -29,10 +30,10 @@ pub use link::LINK_PATH;
 
 use bytes::Bytes;
 use gust_kit::ports::Invoker;
-use gust_kit::{Op, Platform, Service};
+use gust_kit::{Call, Need, Op, Platform, ResourceFacts, Service};
 use gust_store::Tx;
-use gust_types::Ids;
-use gust_wire::ServiceModel;
+use gust_types::{AwsError, Doc, Ids};
+use gust_wire::{OperationModel, ServiceModel};
 use link::{LinkSigner, SECRET_BYTES};
 use std::sync::Arc;
 
@@ -110,6 +111,14 @@ impl Service for Lambda {
 
     fn platform(&self) -> &Platform {
         &self.platform
+    }
+
+    async fn needs(&self, operation: &'static OperationModel, input: &Doc, call: &Call) -> Result<Vec<Need>, AwsError> {
+        Ok(access::needs(operation.route.name, input, call)?)
+    }
+
+    async fn facts(&self, resource: &str) -> Result<ResourceFacts, AwsError> {
+        Ok(self.facts_of(resource).await?)
     }
 }
 

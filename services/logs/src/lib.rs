@@ -4,6 +4,7 @@
 //! ([`reader`]) merge both. No operation writes a record per line.
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod access;
 mod buffer;
 mod catalog;
 mod error;
@@ -24,10 +25,10 @@ pub use error::LogsError;
 
 use buffer::Buffer;
 use gust_blob::Blobs;
-use gust_kit::{Op, Platform, Service};
+use gust_kit::{Call, Need, Op, Platform, Service};
 use gust_store::{StoreError, Subscription};
-use gust_types::{AccountId, Region};
-use gust_wire::ServiceModel;
+use gust_types::{AccountId, AwsError, Doc, Region};
+use gust_wire::{OperationModel, ServiceModel};
 use sequence::Sequence;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -162,5 +163,9 @@ impl Service for Logs {
 
     fn platform(&self) -> &Platform {
         &self.shared.platform
+    }
+
+    async fn needs(&self, operation: &'static OperationModel, input: &Doc, call: &Call) -> Result<Vec<Need>, AwsError> {
+        Ok(access::needs(operation.route.name, input, call))
     }
 }

@@ -1,5 +1,6 @@
 //! AWS Security Token Service: who calls, sessions of roles, and the keys that all signatures are verified against.
 
+mod access;
 mod error;
 mod key_cache;
 mod key_ring;
@@ -13,8 +14,9 @@ pub use error::StsError;
 pub use key_ring::KeyRing;
 
 use gust_kit::ports::RoleDirectory;
-use gust_kit::{Op, Platform, Service};
-use gust_wire::ServiceModel;
+use gust_kit::{Call, CommonError, Need, Op, Platform, ResourceFacts, Service};
+use gust_types::{AwsError, Doc};
+use gust_wire::{OperationModel, ServiceModel};
 use std::sync::Arc;
 
 /// Types, operations, errors and tables, from `api.json`.
@@ -58,6 +60,16 @@ impl Service for Sts {
 
     fn platform(&self) -> &Platform {
         &self.platform
+    }
+
+    async fn needs(&self, operation: &'static OperationModel, input: &Doc, call: &Call) -> Result<Vec<Need>, AwsError> {
+        Ok(access::needs(operation.route.name, input, call))
+    }
+
+    async fn facts(&self, resource: &str) -> Result<ResourceFacts, AwsError> {
+        let role = self.roles.role(resource).await.map_err(CommonError::from)?;
+        let facts = role.map(|role| ResourceFacts { policy: Some(role.trust_policy), tags: role.tags });
+        Ok(facts.unwrap_or_default())
     }
 }
 

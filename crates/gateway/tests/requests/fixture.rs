@@ -6,7 +6,9 @@ use futures_util::future::BoxFuture;
 use gust_gateway::{
     AdminHandlers, AuthPolicy, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, ResetError, Serving,
 };
-use gust_kit::ports::{Authorizer, CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
+use gust_kit::ports::{
+    AccessRequest, Authorizer, CredentialError, CredentialSource, Credentials, Decision, KeyOwner, RoleSession,
+};
 use gust_kit::{Call, Endpoint, Need, Principal, PrincipalKind, Registry, ResourceFacts};
 use gust_types::{AccountId, AwsError, Clock, Doc, SystemClock, SystemIds};
 use gust_wire::schema::{Location, MemberShape, OperationRoute, Shape, StructureShape};
@@ -141,6 +143,19 @@ impl Endpoint for Echo {
     }
 }
 
+/// Allows Lambda's Invoke alone, and only on a resource whose policy it was given.
+pub struct OnlyInvoke;
+
+#[async_trait]
+impl Authorizer for OnlyInvoke {
+    async fn decide(&self, request: &AccessRequest) -> Result<Decision, AwsError> {
+        let is_allowed =
+            request.action == "lambda:Invoke" && request.resource_policy.as_ref() == Some(&request.resource);
+        let reason = format!("no identity-based policy allows the {} action", request.action);
+        Ok(if is_allowed { Decision::Allowed } else { Decision::NotAllowed(reason) })
+    }
+}
+
 pub struct Keys(Vec<KeyOwner>);
 
 #[async_trait]
@@ -159,7 +174,7 @@ pub struct Admin;
 #[async_trait]
 impl AdminHandlers for Admin {
     async fn health(&self) -> serde_json::Value {
-        serde_json::json!({ "status": "ok" })
+        serde_json::json!({ "status": "ok", "pid": 1 })
     }
 
     async fn stats(&self, account: &AccountId) -> serde_json::Value {

@@ -4,12 +4,13 @@ mod fixture;
 mod hostile;
 mod urls;
 
-use fixture::{FORM, WHO_BODY, account, ask, authorization, role, send, start};
+use fixture::{FORM, OnlyInvoke, WHO_BODY, WorldOptions, account, ask, authorization, role, send, start, start_world};
 use gust_auth::{Head, Signer};
 use gust_gateway::{AuthPolicy, ConnectionOrigin};
 use gust_kit::Principal;
 use gust_types::{Clock, SystemClock};
 use http::HeaderMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -99,8 +100,8 @@ async fn web_pages_are_kept_out() {
 async fn own_routes_answer() {
     let fixture = start(AuthPolicy::Open, ConnectionOrigin::Public).await;
     for (line, status, text) in [
-        ("GET /_gust/health", 200, "{\"status\":\"ok\"}"),
-        ("GET /_localstack/health", 200, "{\"status\":\"ok\"}"),
+        ("GET /_gust/health", 200, "{\"pid\":1,\"status\":\"ok\"}"),
+        ("GET /_localstack/health", 200, "\"status\":\"ok\""),
         ("POST /_gust/reset", 409, "--ephemeral"),
         ("POST /_gust/clock", 404, "knows nothing"),
         ("GET /_gust/code/abc?v=1", 200, "zip"),
@@ -110,6 +111,39 @@ async fn own_routes_answer() {
         assert_eq!(answer.status, status, "{line}");
         assert!(answer.text().contains(text), "{line}: {}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn what_no_policy_allows_does_not_run() {
+    let options = WorldOptions { authorizer: Some(Arc::new(OnlyInvoke)), ..Default::default() };
+    let fixture = start_world(AuthPolicy::Open, ConnectionOrigin::Public, options).await;
+    let (lambda, logs, sts) = (authorization("1", "lambda"), authorization("1", "logs"), authorization("1", "sts"));
+    let invoke = "POST /2015-03-31/functions/a/invocations";
+    let answer = ask(&fixture, invoke, &[("Authorization", &lambda)], b"{}").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let calls = fixture.behaviour.calls.load(Ordering::SeqCst);
+    let headers = [("Authorization", logs.as_str()), ("X-Amz-Target", "Logs_1.Describe")];
+    let answer = ask(&fixture, "POST /", &headers, b"{}").await;
+    let message = "User: arn:aws:iam::000000000000:root is not authorized to perform: logs:Describe on resource: \
+                   arn:aws:test:us-east-1:111111111111:thing/a because no identity-based policy allows the logs:Describe action";
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("AccessDeniedException") && answer.text().contains(message), "{}", answer.text());
+    let answer = ask(&fixture, "POST /", &[("Authorization", &sts), FORM], WHO_BODY).await;
+    assert!(answer.status == 403 && answer.text().contains("<Code>AccessDenied</Code>"), "{}", answer.text());
+    assert_eq!(ask(&fixture, "GET /_gust/stats", &[("Authorization", &lambda)], b"").await.status, 403);
+    assert_eq!(fixture.behaviour.calls.load(Ordering::SeqCst), calls);
+}
+
+#[tokio::test]
+async fn what_a_proxy_passes_on_is_from_elsewhere() {
+    let fixture = start(AuthPolicy::Strict, ConnectionOrigin::Public).await;
+    for header in [("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")] {
+        let answer = ask(&fixture, "GET /_gust/health", &[header], b"").await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "{\"status\":\"ok\"}"));
+        assert_eq!(ask(&fixture, "POST /_gust/reset", &[header], b"").await.status, 403);
+    }
+    let inside = start(AuthPolicy::Strict, ConnectionOrigin::Environment(role())).await;
+    assert_eq!(ask(&inside, "GET /_gust/health", &[], b"").await.text(), "{\"status\":\"ok\"}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Who may do what: the question that the gateway asks of the policies.
 
-use crate::{Principal, ResourceFacts};
+use crate::{PolicyUse, Principal, ResourceFacts};
 use async_trait::async_trait;
 use gust_types::AwsError;
 
@@ -26,7 +26,7 @@ pub enum Decision {
     /// It may.
     Allowed,
     /// No policy allows it; the text follows `because`, for example
-    /// `no identity-based policy allows the lambda:InvokeFunction action`.
+    /// `no identity-based policy allows the lambda:InvokeFunction action`. Empty where AWS gives no reason.
     NotAllowed(String),
     /// A policy denies it; the text follows `with`, for example `an explicit deny in an identity-based policy`.
     Denied(String),
@@ -42,6 +42,9 @@ impl Decision {
 /// The resource that a request is about, read only if the answer depends on it.
 #[async_trait]
 pub trait Resource: Send + Sync {
+    /// What its policy has to say.
+    fn policy_use(&self) -> PolicyUse;
+
     /// Its policy and its tags.
     async fn facts(&self) -> Result<ResourceFacts, AwsError>;
 }

@@ -111,18 +111,30 @@ pub fn resolve_new(text: &str, call: &Call) -> Result<FunctionId, LambdaError> {
     Ok(id)
 }
 
+/// The ARN that a request names, whosever it is.
+///
+/// Errors: a text that is no name at all.
+pub fn arn(text: &str, qualifier: Option<&str>, call: &Call) -> Result<String, LambdaError> {
+    let parts = take_apart(text).ok_or_else(|| malformed(text))?;
+    let account = parts.account.and_then(AccountId::parse).unwrap_or_else(|| call.account().clone());
+    let region = parts.region.and_then(Region::parse).unwrap_or_else(|| call.region.clone());
+    let qualifier = qualifier.or(parts.qualifier).map(Qualifier::parse);
+    Ok(FunctionId { account, region, name: parts.name.into() }.qualified_arn(qualifier.as_ref()))
+}
+
 fn malformed(text: &str) -> LambdaError {
     ValidationError::FunctionName { value: text.to_owned(), pattern: PATTERN }.into()
 }
 
 fn owned(parts: &Parts<'_>, call: &Call, action: &'static str) -> Result<FunctionId, LambdaError> {
-    let id = FunctionId { account: call.account().clone(), region: call.region.clone(), name: parts.name.into() };
-    if let Some(account) = parts.account
-        && account != id.account.as_str()
-    {
-        let owner = AccountId::parse(account).ok_or_else(|| malformed(parts.name))?;
+    let owner = match parts.account {
+        Some(account) => AccountId::parse(account).ok_or_else(|| malformed(parts.name))?,
+        None => call.account().clone(),
+    };
+    let id = FunctionId { account: owner, region: call.region.clone(), name: parts.name.into() };
+    if !call.reaches(&id.account) {
         let region = parts.region.and_then(Region::parse).unwrap_or(id.region);
-        let resource = FunctionId { account: owner, region, name: id.name }.arn();
+        let resource = FunctionId { region, ..id }.arn();
         return Err(LambdaError::AccessDenied { principal: call.principal.arn.clone(), action, resource });
     }
     if let Some(region) = parts.region
@@ -216,6 +228,17 @@ mod tests {
         assert!(found("111111111111:function:a", None).is_err());
         let error = found("arn:aws:lambda:eu-west-1:000000000000:function:a", None).unwrap_err();
         assert_eq!(error, "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')");
+    }
+
+    #[test]
+    fn another_accounts_function_is_reached_once_it_was_granted() {
+        let granted = Call { granted_account: AccountId::parse("111111111111"), ..call() };
+        let text = "arn:aws:lambda:us-east-1:111111111111:function:a:1";
+        let found = resolve(text, None, &granted, "GetFunction").unwrap();
+        assert_eq!(found.id.qualified_arn(found.qualifier.as_ref()), text);
+        assert_eq!(arn(text, None, &call()).unwrap(), text);
+        assert!(resolve("222222222222:a", None, &granted, "GetFunction").is_err());
+        assert_eq!(resolve("a", None, &granted, "GetFunction").unwrap().id, crate::tests::function_id("a"));
     }
 
     #[test]
