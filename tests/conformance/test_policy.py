@@ -74,7 +74,7 @@ class Strict:
 
     def session(self, client, role, **options):
         """`client(service)` of a session of `role` that `client` makes."""
-        made = client("sts").assume_role(RoleArn=role, RoleSessionName="s", **options)["Credentials"]
+        made = client("sts").assume_role(RoleArn=role, RoleSessionName="session", **options)["Credentials"]
         config = botocore.config.Config(retries={"total_max_attempts": 1})
         return lambda service: boto3.client(
             service,
@@ -132,7 +132,6 @@ def test_a_caller_without_policies_may_do_nothing(strict, function):
     ]:
         message = message_of(lambda: call(client(service)), code, status)
         assert message == f"{who}{action} on resource: {resource} because no identity-based policy allows the {action} action"
-    assert client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/nobody"
 
 
 @pytest.mark.documented(LOGIC)
@@ -315,7 +314,7 @@ def test_an_external_id_must_be_the_right_one(strict):
     role = strict.role({"AWS": ACCOUNT}, trust={"Condition": {"StringEquals": {"sts:ExternalId": "42"}}})
     for options in ({}, {"ExternalId": "43"}):
         message_of(lambda: strict.session(user, role, **options), "AccessDenied")
-    assert strict.session(user, role, ExternalId="42")("sts").get_caller_identity()["Arn"].endswith("/s")
+    assert strict.session(user, role, ExternalId="42")("sts").get_caller_identity()["Arn"].endswith("/session")
     guarded = strict.role({"AWS": ACCOUNT}, trust={"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}})
     message_of(lambda: strict.session(user, guarded), "AccessDenied")
 

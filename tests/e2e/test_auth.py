@@ -113,7 +113,7 @@ def test_a_role_that_is_gone_takes_its_sessions_rights_along(strict):
     allow = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
     iam.put_role_policy(RoleName="worker", PolicyName="p", PolicyDocument=allow)
     sts = gust.client("sts", key=key, secret=secret)
-    made = sts.assume_role(RoleArn=role, RoleSessionName="s")["Credentials"]
+    made = sts.assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
     session = boto3.Session(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], region_name="us-east-1")
     client = session.client("lambda", endpoint_url=gust.url)
     assert client.list_functions()["Functions"] == []
