@@ -4,7 +4,7 @@ use crate::cache::Cache;
 use crate::context;
 use crate::parsed::{Parsed, TAG_PREFIXES};
 use async_trait::async_trait;
-use gust_kit::ports::{AccessRequest, Authorizer, Decision, PolicySource, PrincipalPolicies, Resource};
+use gust_kit::ports::{AccessRequest, Authorizer, Decision, PolicySource, Resource};
 use gust_kit::{CommonError, PolicyUse, ResourceFacts};
 use gust_policy::{Caller, Context, Kind, Layer, Policy, PrincipalSide, Relation, Request, Verdict};
 use gust_types::{AwsError, SharedClock};

@@ -1,7 +1,7 @@
 //! Decisions over policies that are given here.
 
 use super::*;
-use gust_kit::ports::Boundary;
+use gust_kit::ports::{Boundary, PrincipalPolicies};
 use gust_kit::{Principal, PrincipalKind};
 use gust_store::StoreError;
 use gust_types::{AccountId, ManualClock};
