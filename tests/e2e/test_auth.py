@@ -122,3 +122,31 @@ def test_a_role_that_is_gone_takes_its_sessions_rights_along(strict):
     iam.delete_role_policy(RoleName="worker", PolicyName="p")
     iam.delete_role(RoleName="worker")
     assert refusal(client.list_functions) == "AccessDeniedException"
+
+
+def test_a_functions_policy_lets_another_account_in(strict, start, tmp_path):
+    gust, key, secret = strict
+    role = gust.client("iam", key=key, secret=secret).create_role(RoleName="worker", AssumeRolePolicyDocument=TRUST)
+    source = "def handler(event, context):\n    return event\n"
+    owner = gust.client("lambda", key=key, secret=secret)
+    name = create_function(owner, source, Role=role["Role"]["Arn"])
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    grant = dict(StatementId="other", Action="lambda:InvokeFunction", Principal="111111111111")
+    owner.add_permission(FunctionName=name, **grant)
+    gust.stop()
+    # The same data with another account at its side: each has a root of its own.
+    gust = start("--auth", "strict", "--account", "111111111111", data=tmp_path / "data")
+    other_key, other_secret = root_key(gust)
+    other = gust.client("lambda", key=other_key, secret=other_secret)
+    assert result(other, arn, 7) == 7
+    assert other.list_functions()["Functions"] == []
+    assert refusal(lambda: other.invoke(FunctionName=name)) == "ResourceNotFoundException"
+    assert refusal(lambda: other.get_function(FunctionName=arn)) == "AccessDeniedException"
+    assert refusal(lambda: other.invoke(FunctionName=arn, Qualifier="$LATEST")) == "AccessDeniedException"
+    owner = gust.client("lambda", key=key, secret=secret)
+    owner.remove_permission(FunctionName=name, StatementId="other")
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        other.invoke(FunctionName=arn)
+    assert refused.value.response["Error"]["Message"].endswith(
+        "because no resource-based policy allows the lambda:InvokeFunction action"
+    )

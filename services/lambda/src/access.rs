@@ -8,7 +8,7 @@
 use crate::Lambda;
 use crate::error::LambdaError;
 use crate::model::{FunctionId, Qualifier};
-use crate::rules::name;
+use crate::rules::{layer, name, policy};
 use gust_kit::{Call, Need, PolicyUse, ResourceFacts, request_tags};
 use gust_types::{AccountId, Arn, Doc, Region};
 
@@ -110,18 +110,24 @@ fn function_of(resource: &str) -> Option<(FunctionId, Option<Qualifier>)> {
 }
 
 impl Lambda {
-    /// Policy and tags of a function.
+    /// Policy and tags of a function, policy of a version of a layer.
     pub(crate) async fn facts_of(&self, resource: &str) -> Result<ResourceFacts, LambdaError> {
-        let Some((id, _qualifier)) = function_of(resource) else { return Ok(ResourceFacts::default()) };
-        let tags = self.catalog.read(&id).await?.map(|record| record.tags).unwrap_or_default();
-        Ok(ResourceFacts { policy: None, tags: tags.into_iter().collect() })
+        if let Some((id, qualifier)) = function_of(resource) {
+            let policy = self.catalog.resource_policy(&id, qualifier.as_ref()).await?;
+            let tags = self.catalog.read(&id).await?.map(|record| record.tags).unwrap_or_default();
+            return Ok(ResourceFacts { policy, tags: tags.into_iter().collect() });
+        }
+        let Some((id, version)) = layer::parse_version(resource) else { return Ok(ResourceFacts::default()) };
+        let found = self.layer_version(&id, version).await?.filter(|version| !version.statements.is_empty());
+        let policy = found.map(|version| policy::text(&version.statements));
+        Ok(ResourceFacts { policy, tags: Vec::new() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{CreateFunction, CreateFunctionRequest};
+    use crate::api::{AddPermission, AddPermissionRequest, CreateFunction, CreateFunctionRequest};
     use crate::tests::{Bed, call, create_request};
 
     const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
@@ -226,6 +232,23 @@ mod tests {
         let keys = [("Resource", string(FUNCTION)), ("TagKeys", Doc::List(vec![string("a"), string("b")]))];
         let context = needs("UntagResource", &doc(&keys), &call()).unwrap().remove(0).context;
         assert_eq!(context, [("aws:TagKeys".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
+    }
+
+    #[tokio::test]
+    async fn the_policies_of_functions_are_known_by_their_qualifier() {
+        let bed = Bed::new().await;
+        bed.create_active("f").await;
+        let request = AddPermissionRequest {
+            function_name: "f".to_owned(),
+            statement_id: "s3".to_owned(),
+            action: "lambda:InvokeFunction".to_owned(),
+            principal: "s3.amazonaws.com".to_owned(),
+            ..AddPermissionRequest::default()
+        };
+        bed.run::<AddPermission>(request).await.unwrap();
+        let policy = bed.lambda.facts_of(FUNCTION).await.unwrap().policy.unwrap();
+        gust_policy::Policy::parse(&policy, gust_policy::Kind::Resource).unwrap();
+        assert_eq!(bed.lambda.facts_of(&format!("{FUNCTION}:1")).await.unwrap().policy, None);
     }
 
     #[tokio::test]

@@ -27,7 +27,12 @@ impl Lambda {
         Ok(record)
     }
 
-    async fn layer_version(&self, id: &LayerId, version: u64) -> Result<Option<LayerVersionRecord>, LambdaError> {
+    /// A version of a layer, whosever it is.
+    pub(crate) async fn layer_version(
+        &self,
+        id: &LayerId,
+        version: u64,
+    ) -> Result<Option<LayerVersionRecord>, LambdaError> {
         let key = keys::layer_version(id, version);
         let read = move |snapshot: &mut dyn Read| -> Result<_, LambdaError> {
             Ok(snapshot.get(&key)?.map(|bytes| keys::decode(&bytes)).transpose()?)

@@ -5,7 +5,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
-const DOORS: [(&str, fn(&[u8])); 6] = [
+type Door = fn(&[u8]);
+
+const DOORS: [(&str, Door); 6] = [
     ("aws_json", aws_json),
     ("rest_json", rest_json),
     ("query", query),
