@@ -69,6 +69,7 @@ mod tests {
             principal: Principal::root(AccountId::parse("000000000000").unwrap(), None),
             region: Region::parse("us-east-1").unwrap(),
             granted_account: None,
+            trace_header: None,
             request_id: RequestId::from_text("id"),
             received_at_ms: 0,
             origin: String::new(),
