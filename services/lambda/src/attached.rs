@@ -116,7 +116,6 @@ pub fn remove_all(tx: &mut dyn Tx, id: &FunctionId) -> Result<(), LambdaError> {
 }
 
 /// Removes everything that is attached to one version or alias.
-#[allow(dead_code)] // until versions and aliases can be deleted
 pub fn remove_of(tx: &mut dyn Tx, id: &FunctionId, qualifier: &Qualifier) -> Result<(), LambdaError> {
     if let Some(bytes) = tx.get(&keys::url(id, Some(qualifier)))? {
         tx.delete(keys::url_id(&keys::decode::<UrlRecord>(&bytes)?.url_id))?;

@@ -9,17 +9,17 @@
 
 use crate::code::CodeStore;
 use crate::error::LambdaError;
-use crate::keys;
 use crate::layer::folder_name;
-use crate::limits;
-use crate::model::{FunctionId, FunctionRecord, LATEST, LoggingRecord, Qualifier, State};
+use crate::lookup::{self, Found};
+use crate::model::{AliasRecord, FunctionId, FunctionRecord, LoggingRecord, Qualifier, State, Version};
 use crate::urls::{UrlCache, policy_text};
+use crate::{keys, limits};
 use async_trait::async_trait;
 use gust_kit::ports::{FunctionCatalog, FunctionSpec, LogFormat, LogLevel, Logging};
 use gust_kit::{CommonError, Platform};
 use gust_store::{Read, Store};
 use gust_types::{AccountId, AwsError, Region};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
@@ -38,9 +38,37 @@ pub struct Catalog {
 
 struct Cache {
     changes: Vec<u64>,
-    specs: HashMap<FunctionId, Arc<FunctionSpec>>,
+    functions: HashMap<FunctionId, Remembered>,
+    /// How many versions and aliases all of them have.
+    remembered: usize,
     /// Every spec that was handed out, by package: environments read a package as long as they hold one.
     handed_out: HashMap<String, Vec<Weak<FunctionSpec>>>,
+}
+
+/// What is known of a function.
+#[derive(Default)]
+struct Remembered {
+    versions: HashMap<Version, Arc<FunctionSpec>>,
+    aliases: HashMap<String, AliasRecord>,
+}
+
+impl Remembered {
+    /// What `qualifier` leads to this time, if that is known.
+    fn find(&self, qualifier: Option<&Qualifier>, random: impl Fn() -> f64) -> Option<&Arc<FunctionSpec>> {
+        let version = match qualifier {
+            None | Some(Qualifier::Latest) => Version::Latest,
+            Some(Qualifier::Number(number)) => Version::Number(*number),
+            Some(Qualifier::Alias(name)) => choose(self.aliases.get(name)?, random),
+            Some(Qualifier::Other(_)) => return None,
+        };
+        self.versions.get(&version)
+    }
+}
+
+/// The version that an alias stands for this time.
+fn choose(alias: &AliasRecord, random: impl Fn() -> f64) -> Version {
+    // Most aliases lead to one version, and need no chance.
+    if alias.additional.is_none() { alias.version() } else { alias.choose(random()) }
 }
 
 /// How many counters of changes there are. Two functions that share one merely make each other read again.
@@ -48,7 +76,7 @@ const COUNTERS: usize = 1_024;
 
 impl Cache {
     fn new() -> Cache {
-        Cache { changes: vec![0; COUNTERS], specs: HashMap::new(), handed_out: HashMap::new() }
+        Cache { changes: vec![0; COUNTERS], functions: HashMap::new(), remembered: 0, handed_out: HashMap::new() }
     }
 
     fn changes_of(&mut self, id: &FunctionId) -> &mut u64 {
@@ -82,71 +110,85 @@ impl Catalog {
         &self.code
     }
 
-    /// The function as it is run.
+    /// The version of a function that `qualifier` leads to, as it is run; an alias that routes to two versions chooses
+    /// each time.
     ///
     /// Errors: it does not exist, nor does the qualifier, or it is not Active.
     pub async fn find(&self, id: &FunctionId, qualifier: Option<&Qualifier>) -> Result<Arc<FunctionSpec>, LambdaError> {
-        if matches!(qualifier, Some(Qualifier::Other(_))) {
-            return Err(LambdaError::FunctionNotFound { arn: id.qualified_arn(qualifier) });
+        let known = self.cache().functions.get(id).and_then(|known| known.find(qualifier, || self.random()).cloned());
+        match known {
+            Some(spec) => Ok(spec),
+            None => self.load(id, qualifier).await,
         }
-        if let Some(spec) = self.cache().specs.get(id) {
-            return Ok(spec.clone());
-        }
-        self.load(id, qualifier).await
     }
 
     async fn load(&self, id: &FunctionId, qualifier: Option<&Qualifier>) -> Result<Arc<FunctionSpec>, LambdaError> {
         for _ in 0..limits::RESOLVE_ATTEMPTS_MAX {
             let changes = self.cache().changes[counter(id)];
-            let record = self.wait_until_set_up(id).await?;
-            let Some(record) = record else {
+            let Some(found) = self.wait_until_set_up(id, qualifier).await? else {
                 return Err(LambdaError::FunctionNotFound { arn: id.qualified_arn(qualifier) });
             };
-            if record.state != State::Active {
-                return Err(LambdaError::NotActive { state: record.state.as_str() });
+            if found.record.state != State::Active {
+                return Err(LambdaError::NotActive { state: found.record.state.as_str() });
             }
-            self.code.restore(&record.package).await?;
-            self.code.restore_layers(&record.config.layers).await?;
-            let spec = Arc::new(spec_of(id, &record, &self.code));
-            if let Some(spec) = self.keep(id, &record.packages(), spec, changes) {
+            self.code.restore(&found.record.package).await?;
+            self.code.restore_layers(&found.record.config.layers).await?;
+            if let Some(spec) = self.keep(id, qualifier, &found, changes) {
                 return Ok(spec);
             }
         }
         Err(CommonError::Internal(format!("{} changed all the while it was being resolved", id.arn())).into())
     }
 
-    /// Remembers `spec`, unless anything has changed since `changes` was read.
+    /// Remembers what was found, unless anything has changed since `changes` was read.
     fn keep(
         &self,
         id: &FunctionId,
-        packages: &BTreeSet<String>,
-        spec: Arc<FunctionSpec>,
+        qualifier: Option<&Qualifier>,
+        found: &Found,
         changes: u64,
     ) -> Option<Arc<FunctionSpec>> {
         let mut cache = self.cache_mut();
         if *cache.changes_of(id) != changes {
             return None;
         }
-        if let Some(kept) = cache.specs.get(id) {
-            return Some(kept.clone());
+        if cache.remembered >= limits::CATALOG_ENTRIES_MAX {
+            cache.functions.clear();
+            cache.remembered = 0;
         }
-        if cache.specs.len() >= limits::CATALOG_ENTRIES_MAX {
-            cache.specs.clear();
+        let known = cache.functions.entry(id.clone()).or_default();
+        let before = known.versions.len() + known.aliases.len();
+        if let (Some(Qualifier::Alias(name)), Some(alias)) = (qualifier, &found.alias) {
+            known.aliases.insert(name.clone(), alias.clone());
         }
-        for package in packages {
-            let handed_out = cache.handed_out.entry(package.clone()).or_default();
-            handed_out.retain(|spec| spec.strong_count() > 0);
-            handed_out.push(Arc::downgrade(&spec));
+        let spec = known.versions.entry(found.version);
+        let spec = spec.or_insert_with(|| Arc::new(spec_of(id, found.version, &found.record, &self.code))).clone();
+        let added = known.versions.len() + known.aliases.len() - before;
+        cache.remembered += added;
+        for package in found.record.packages() {
+            let handed_out = cache.handed_out.entry(package).or_default();
+            handed_out.retain(|other| other.strong_count() > 0);
+            if !handed_out.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(&spec))) {
+                handed_out.push(Arc::downgrade(&spec));
+            }
         }
-        cache.specs.insert(id.clone(), spec.clone());
         Some(spec)
     }
 
-    /// Forgets a function. To be called after every commit that changes one.
+    /// A number from 0 to below 1.
+    fn random(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.platform.ids.fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    /// Forgets a function with its versions and aliases. To be called after every commit that changes one of them.
     pub fn invalidate(&self, id: &FunctionId) {
         let mut cache = self.cache_mut();
         *cache.changes_of(id) += 1;
-        cache.specs.remove(id);
+        if let Some(known) = cache.functions.remove(id) {
+            cache.remembered -= known.versions.len() + known.aliases.len();
+        }
     }
 
     /// Forgets all function URLs. To be called after every commit that changes one, or a policy, or removes what
@@ -193,40 +235,68 @@ impl Catalog {
 
     /// Waits, within bounds, until the function is neither being created nor being updated.
     pub async fn wait_until_settled(&self, id: &FunctionId) -> Result<Option<FunctionRecord>, LambdaError> {
-        self.wait_while(id, FunctionRecord::is_unsettled).await
+        let found = self.wait_while(id, None, FunctionRecord::is_unsettled).await?;
+        Ok(found.map(|found| found.record))
     }
 
-    async fn wait_until_set_up(&self, id: &FunctionId) -> Result<Option<FunctionRecord>, LambdaError> {
-        self.wait_while(id, |record| record.state == State::Pending).await
+    async fn wait_until_set_up(
+        &self,
+        id: &FunctionId,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<Option<Found>, LambdaError> {
+        self.wait_while(id, qualifier, |record| record.state == State::Pending).await
     }
 
     async fn wait_while(
         &self,
         id: &FunctionId,
+        qualifier: Option<&Qualifier>,
         unsettled: fn(&FunctionRecord) -> bool,
-    ) -> Result<Option<FunctionRecord>, LambdaError> {
+    ) -> Result<Option<Found>, LambdaError> {
         let deadline = Instant::now() + self.settle_wait;
         let mut settled = self.settled.subscribe();
         loop {
             settled.mark_unchanged();
-            let record = self.read(id).await?;
-            if !record.as_ref().is_some_and(unsettled) {
-                return Ok(record);
+            // The number is drawn here: what the store runs may run twice, and has to come out the same.
+            let random = self.random();
+            let found = self.read_with(id, qualifier, move |alias| alias.choose(random)).await?;
+            if !found.as_ref().is_some_and(|found| unsettled(&found.record)) {
+                return Ok(found);
             }
             match tokio::time::timeout_at(deadline, settled.changed()).await {
                 Ok(Ok(())) => {}
                 // Out of time, or nobody is left to settle anything: the caller says so.
-                Ok(Err(_)) | Err(_) => return Ok(record),
+                Ok(Err(_)) | Err(_) => return Ok(found),
             }
         }
     }
 
-    /// The stored function.
+    /// The stored `$LATEST` of a function.
     pub async fn read(&self, id: &FunctionId) -> Result<Option<FunctionRecord>, LambdaError> {
         let key = keys::function(id);
-        let read = move |snapshot: &mut dyn gust_store::Read| -> Result<_, LambdaError> {
+        let read = move |snapshot: &mut dyn Read| -> Result<_, LambdaError> {
             Ok(snapshot.get(&key)?.map(|bytes| keys::decode(&bytes)).transpose()?)
         };
+        self.platform.store.read(read).await
+    }
+
+    /// What `qualifier` leads to, as it is stored; an alias leads to its own version, whatever else it routes to.
+    pub async fn read_qualified(
+        &self,
+        id: &FunctionId,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<Option<Found>, LambdaError> {
+        self.read_with(id, qualifier, AliasRecord::version).await
+    }
+
+    async fn read_with(
+        &self,
+        id: &FunctionId,
+        qualifier: Option<&Qualifier>,
+        choose: impl Fn(&AliasRecord) -> Version + Send + Sync + 'static,
+    ) -> Result<Option<Found>, LambdaError> {
+        let (id, qualifier) = (id.clone(), qualifier.cloned());
+        let read = move |snapshot: &mut dyn Read| lookup::find(snapshot, &id, qualifier.as_ref(), &choose);
         self.platform.store.read(read).await
     }
 
@@ -254,13 +324,13 @@ impl FunctionCatalog for Catalog {
     }
 }
 
-fn spec_of(id: &FunctionId, record: &FunctionRecord, code: &CodeStore) -> FunctionSpec {
+fn spec_of(id: &FunctionId, version: Version, record: &FunctionRecord, code: &CodeStore) -> FunctionSpec {
     let config = &record.config;
     FunctionSpec {
         account: id.account.clone(),
         region: id.region.clone(),
         name: id.name.to_string(),
-        version: LATEST.to_owned(),
+        version: version.to_string(),
         arn: id.arn(),
         revision_id: record.deployment_id.clone(),
         runtime: config.runtime.clone(),
@@ -275,7 +345,7 @@ fn spec_of(id: &FunctionId, record: &FunctionRecord, code: &CodeStore) -> Functi
         architecture: config.architecture.clone(),
         logging: logging_of(&config.logging),
         tracing_mode: config.tracing_mode.clone(),
-        is_tenant_isolated: false,
+        is_tenant_isolated: config.tenant_isolation.is_some(),
     }
 }
 
@@ -335,10 +405,51 @@ mod tests {
         let id = function_id("a");
         let record = catalog.read(&id).await.unwrap().unwrap();
         let changes = catalog.cache().changes[counter(&id)];
-        let spec = Arc::new(spec_of(&id, &record, catalog.code()));
+        let found = Found { version: Version::Latest, alias: None, record };
         catalog.invalidate(&id);
-        assert!(catalog.keep(&id, &record.packages(), spec.clone(), changes).is_none());
-        assert!(catalog.keep(&id, &record.packages(), spec, changes + 1).is_some());
+        assert!(catalog.keep(&id, None, &found, changes).is_none());
+        assert!(catalog.keep(&id, None, &found, changes + 1).is_some());
+    }
+
+    #[tokio::test]
+    async fn aliases_and_versions_are_remembered_and_forgotten_together() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let (id, prod) = (function_id("a"), Qualifier::Alias("prod".into()));
+        bed.publish("a").await;
+        bed.create_alias("a", "prod", "1", None).await;
+        let catalog = bed.lambda.catalog();
+        let first = catalog.find(&id, Some(&prod)).await.unwrap();
+        assert_eq!((first.version.as_str(), first.arn.as_str()), ("1", id.arn().as_str()));
+        assert!(Arc::ptr_eq(&first, &catalog.find(&id, Some(&Qualifier::Number(1))).await.unwrap()));
+        let latest = catalog.find(&id, None).await.unwrap();
+        assert_ne!(first.revision_id, latest.revision_id, "its environments are its own");
+        assert_eq!(catalog.cache().remembered, 3);
+        // Everything it needs is in memory: the store is not asked any more.
+        assert!(Arc::ptr_eq(&first, &catalog.find(&id, Some(&prod)).await.unwrap()));
+        catalog.invalidate(&id);
+        assert_eq!((catalog.cache().remembered, catalog.cache().functions.len()), (0, 0));
+        for qualifier in ["2", "test", "$LATEST.PUBLISHED", "01"] {
+            let error = catalog.find(&id, Some(&Qualifier::parse(qualifier))).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("Function not found: {}:{qualifier}", id.arn()));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alias_of_two_versions_leads_to_both() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        bed.publish("a").await;
+        bed.update_code("a", b"two").await;
+        bed.publish("a").await;
+        bed.create_alias("a", "prod", "1", Some(("2", 0.25))).await;
+        let mut seconds = 0;
+        for _ in 0..400 {
+            let spec = bed.lambda.catalog().find(&function_id("a"), Some(&Qualifier::parse("prod"))).await.unwrap();
+            seconds += u32::from(spec.version == "2");
+        }
+        // A quarter of 400, and six standard deviations to either side.
+        assert!((48..=152).contains(&seconds), "{seconds}");
     }
 
     #[tokio::test]

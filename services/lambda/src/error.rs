@@ -49,6 +49,36 @@ pub enum LambdaError {
         /// The name.
         name: String,
     },
+    /// There is no such alias, for who asks for it by name.
+    #[error("Cannot find alias arn: {arn}")]
+    AliasNotFound {
+        /// Its ARN.
+        arn: String,
+    },
+    /// There is no such alias, for who changes it.
+    #[error("Alias not found: {arn}")]
+    AliasToUpdateNotFound {
+        /// Its ARN.
+        arn: String,
+    },
+    /// The alias exists.
+    #[error("Alias already exists: {arn}")]
+    AliasExists {
+        /// Its ARN.
+        arn: String,
+    },
+    /// The function has as many aliases as gust keeps (inferred wording).
+    #[error("Alias limit exceeded: a function can have at most {} aliases.", limits::ALIASES_MAX)]
+    TooManyAliases,
+    /// An alias leads to the version that was to be deleted.
+    #[error("Unable to delete version because the following aliases reference it: [{aliases}]")]
+    VersionHasAliases {
+        /// Their names, separated by commas.
+        aliases: String,
+    },
+    /// `$LATEST` cannot share an alias. AWS sends no Type with this one.
+    #[error("$LATEST is not supported for an alias pointing to more than 1 version")]
+    LatestWithRouting,
     /// The function is not Active.
     #[error(
         "The operation cannot be performed at this time. The function is currently in the following state: {state}"
@@ -90,13 +120,12 @@ pub enum LambdaError {
     #[error("Request must be smaller than {} bytes for the InvokeFunction operation", limits::PAYLOAD_SYNC_BYTES_MAX)]
     PayloadTooLarge,
     /// An asynchronous payload is too large.
-    #[error(
-        "{bytes} byte payload is too large for the Event invocation type (limit {} bytes)",
-        limits::PAYLOAD_EVENT_BYTES_MAX
-    )]
+    #[error("{bytes} byte payload is too large for the Event invocation type (limit {limit} bytes)")]
     EventTooLarge {
         /// Its size.
         bytes: usize,
+        /// What the operation allows.
+        limit: usize,
     },
     /// The payload is no JSON.
     #[error("Could not parse request body into json: Could not parse payload into json: {reason}")]
@@ -153,6 +182,48 @@ pub enum ParameterError {
     /// DeleteFunction does not delete aliases.
     #[error("Deletion of aliases is not currently supported.")]
     AliasNotDeletable,
+    /// The code is not what PublishVersion was told it is.
+    #[error(
+        "CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({current}). Please try again with the CodeSHA256 in $LATEST."
+    )]
+    CodeSha256Differs {
+        /// What was given.
+        given: String,
+        /// What it is.
+        current: String,
+    },
+    /// An alias would lead to more than two versions.
+    #[error("Number of items in AdditionalVersionWeights cannot be greater than {}", limits::ADDITIONAL_VERSIONS_MAX)]
+    TooManyVersionWeights,
+    /// An alias would lead to the same version twice.
+    #[error(
+        "Invalid function version {version}. Function version {version} is already included in routing configuration."
+    )]
+    VersionRoutedTwice {
+        /// The version.
+        version: u64,
+    },
+    /// The two versions of an alias run in different roles (documented rule, inferred wording).
+    #[error("The function versions of an alias must have the same execution role.")]
+    RoutedRolesDiffer,
+    /// A reservation would leave too little to the account's other functions.
+    #[error(
+        "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{minimum}]."
+    )]
+    TooLittleUnreserved {
+        /// What has to be left.
+        minimum: u64,
+    },
+    /// A function that is isolated by tenant was invoked for nobody.
+    #[error(
+        "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."
+    )]
+    TenantRequired,
+    /// A function that is not isolated by tenant was invoked for one (inferred wording).
+    #[error(
+        "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try again."
+    )]
+    TenantNotAllowed,
     /// A zip function lacks runtime or handler.
     #[error("Runtime and Handler are mandatory parameters for functions created with deployment packages.")]
     RuntimeAndHandlerRequired,
@@ -300,13 +371,18 @@ impl From<LambdaError> for AwsError {
         let user = |code, status| AwsError::sender(code, status, message.clone()).with_field("Type", "User");
         let service = |code, status| AwsError::receiver(code, status, message.clone()).with_field("Type", "Service");
         match error {
-            LambdaError::FunctionNotFound { .. } | LambdaError::NotReachable { .. } => {
-                user("ResourceNotFoundException", 404)
-            }
+            LambdaError::FunctionNotFound { .. }
+            | LambdaError::AliasNotFound { .. }
+            | LambdaError::AliasToUpdateNotFound { .. }
+            | LambdaError::NotReachable { .. } => user("ResourceNotFoundException", 404),
+            LambdaError::LatestWithRouting => AwsError::sender("InvalidParameterValueException", 400, message),
+            LambdaError::TooManyAliases => user("AliasLimitExceededException", 400),
             // AWS sends no Type with these two: they come from the layer in front of Lambda.
             LambdaError::AccessDenied { .. } => AwsError::sender("AccessDeniedException", 403, message),
             LambdaError::Validation(_) => AwsError::sender("ValidationException", 400, message),
             LambdaError::FunctionExists { .. }
+            | LambdaError::AliasExists { .. }
+            | LambdaError::VersionHasAliases { .. }
             | LambdaError::NotActive { .. }
             | LambdaError::UpdateInProgress { .. } => user("ResourceConflictException", 409),
             LambdaError::RevisionMismatch => user("PreconditionFailedException", 412),
@@ -371,7 +447,7 @@ mod tests {
             "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240",
         );
         check(
-            LambdaError::EventTooLarge { bytes: 1_048_577 },
+            LambdaError::EventTooLarge { bytes: 1_048_577, limit: 1_048_576 },
             "RequestEntityTooLargeException",
             413,
             "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)",

@@ -13,11 +13,14 @@ mod layers;
 mod lifecycle;
 pub mod limits;
 mod link;
+mod lookup;
 mod marker;
 mod model;
 mod op;
 mod output;
 mod package;
+mod publish;
+mod reservations;
 mod rules;
 mod subject;
 mod task;
@@ -68,11 +71,13 @@ pub struct Lambda {
     invoker: Arc<dyn Invoker>,
     links: LinkSigner,
     settings: Settings,
+    /// Whoever holds it tells the invoker what is reserved for a function.
+    telling: tokio::sync::Mutex<()>,
 }
 
 impl Lambda {
     /// The service over the functions of `catalog`, run by `invoker`. Makes the key for links at the first
-    /// start. Run [`Lambda::work`] beside it: without it no function becomes Active.
+    /// start, and tells the invoker what is reserved. Run [`Lambda::work`] beside it: without it no function becomes Active.
     ///
     /// Errors: the store's.
     pub async fn open(
@@ -82,7 +87,9 @@ impl Lambda {
         settings: Settings,
     ) -> Result<Arc<Lambda>, LambdaError> {
         let links = LinkSigner::new(link_secret(&platform).await?);
-        Ok(Arc::new(Lambda { platform, catalog, invoker, links, settings }))
+        let lambda = Arc::new(Lambda { platform, catalog, invoker, links, settings, telling: Default::default() });
+        lambda.tell_all_reservations().await?;
+        Ok(lambda)
     }
 
     /// Its functions.

@@ -5,18 +5,20 @@
 //! Update*        -> Active (InProgress) -> Active (Successful)     likewise
 //!                                       \-> Failed                 the package is lost
 //! ```
+//! A version that is published by the same request is Pending with its function and settled with it.
+//!
 //! The change writes a note that the function is pending; the worker removes it together with the new state.
 //! After a crash it finds the note again. Packages that nobody uses any more are removed by the worker too: a
 //! change only names candidates, and the start looks at everything on disk.
 
 use crate::code::Hold;
 use crate::error::LambdaError;
-use crate::keys;
-use crate::limits;
-use crate::model::{FunctionId, FunctionRecord, LATEST, LastUpdate, Package, State, Usage};
-use crate::rules;
+use crate::keys::{self, LastVersion};
+use crate::model::{FunctionId, FunctionRecord, LATEST, LastUpdate, Package, State, Usage, Version};
+use crate::publish::{self, Publication};
+use crate::reservations::remove_reservation;
 use crate::task::to_the_end;
-use crate::{Lambda, attached};
+use crate::{Lambda, attached, limits, lookup, rules};
 use futures_util::future::join_all;
 use gust_store::{Order, Range, StoreError, Tx};
 use gust_types::{AccountId, Region};
@@ -27,15 +29,23 @@ use std::time::Duration;
 /// Woken with every change that the worker has to look at.
 pub const TOPIC: &str = "lambda/functions";
 
-/// The record of a transaction that has to have one.
+/// The `$LATEST` of a function that has to exist.
 pub fn stored(tx: &mut dyn Tx, id: &FunctionId) -> Result<FunctionRecord, LambdaError> {
-    match tx.get(&keys::function(id))? {
-        Some(bytes) => Ok(keys::decode(&bytes)?),
-        None => Err(LambdaError::FunctionNotFound { arn: id.arn() }),
-    }
+    lookup::latest(tx, id, None)
 }
 
-/// Changes what an account uses in a region.
+/// Counts the package of another version.
+///
+/// Errors: there is no room for it.
+pub fn add_code(tx: &mut dyn Tx, id: &FunctionId, package: &Package) -> Result<(), LambdaError> {
+    let usage = put_usage(tx, &id.account, &id.region, |usage| usage.code_bytes += package.zip_bytes)?;
+    if usage.code_bytes > limits::CODE_STORAGE_BYTES_MAX {
+        return Err(LambdaError::CodeStorageExceeded);
+    }
+    Ok(())
+}
+
+/// Changes what an account uses in a region, and returns it.
 pub fn put_usage(
     tx: &mut dyn Tx,
     account: &AccountId,
@@ -50,7 +60,7 @@ pub fn put_usage(
 }
 
 /// Refuses a change while another one, or the creation, is not through.
-fn check_settled(record: &FunctionRecord, id: &FunctionId) -> Result<(), LambdaError> {
+pub fn check_settled(record: &FunctionRecord, id: &FunctionId) -> Result<(), LambdaError> {
     match (&record.state, &record.last_update) {
         (State::Pending, _) => Err(LambdaError::NotActive { state: record.state.as_str() }),
         (_, LastUpdate::InProgress) => Err(LambdaError::UpdateInProgress { arn: id.arn() }),
@@ -69,45 +79,57 @@ pub fn check_revision(record: &FunctionRecord, revision_id: Option<&str>) -> Res
     }
 }
 
+/// What a change made of a function.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// Its `$LATEST`.
+    pub latest: FunctionRecord,
+    /// The version that was published, if one was to be.
+    pub published: Option<(u64, FunctionRecord)>,
+}
+
 /// Changes.
 impl Lambda {
-    /// Stores a new function whose packages are held.
+    /// Stores a new function whose packages are held, and publishes it if asked to. Returns the version's number.
     pub async fn insert(
         self: &Arc<Self>,
         id: FunctionId,
         record: FunctionRecord,
         holds: Vec<Hold>,
-    ) -> Result<(), LambdaError> {
+        publication: Option<Publication>,
+    ) -> Result<Option<u64>, LambdaError> {
         let this = self.clone();
-        to_the_end(async move { this.insert_now(&id, record, holds).await }).await
+        to_the_end(async move { this.insert_now(&id, record, holds, publication).await }).await
     }
 
-    async fn insert_now(&self, id: &FunctionId, record: FunctionRecord, holds: Vec<Hold>) -> Result<(), LambdaError> {
+    async fn insert_now(
+        &self,
+        id: &FunctionId,
+        record: FunctionRecord,
+        holds: Vec<Hold>,
+        publication: Option<Publication>,
+    ) -> Result<Option<u64>, LambdaError> {
         let inserted = {
-            let (id, bytes, packages, package) = (id.clone(), keys::encode(&record), record.packages(), record.package);
-            move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
+            let id = id.clone();
+            move |tx: &mut dyn Tx| -> Result<Option<u64>, LambdaError> {
                 let key = keys::function(&id);
                 if tx.get(&key)?.is_some() {
                     return Err(LambdaError::FunctionExists { name: id.name.to_string() });
                 }
-                let usage = put_usage(tx, &id.account, &id.region, |usage| {
-                    usage.functions += 1;
-                    usage.code_bytes += package.zip_bytes;
-                })?;
-                if usage.code_bytes > limits::CODE_STORAGE_BYTES_MAX {
-                    return Err(LambdaError::CodeStorageExceeded);
-                }
-                tx.put(key, bytes.clone())?;
+                put_usage(tx, &id.account, &id.region, |usage| usage.functions += 1)?;
+                add_code(tx, &id, &record.package)?;
+                tx.put(key, keys::encode(&record))?;
                 tx.put(keys::pending(&id), Default::default())?;
-                replace_packages(tx, &id, &BTreeSet::new(), &packages)?;
+                replace_packages(tx, &id, Version::Latest, &BTreeSet::new(), &record.packages())?;
+                let published = publication.as_ref().map(|it| publish::publish(tx, &id, &record, it)).transpose()?;
                 tx.wake(TOPIC);
-                Ok(())
+                Ok(published.map(|(number, _)| number))
             }
         };
         let outcome = self.platform.store.transact(inserted).await;
         drop(holds);
         self.catalog.invalidate(id);
-        outcome.map(|_| ())
+        Ok(outcome?.value)
     }
 
     /// Changes code or configuration: `change` turns the stored record into the new one (without effects, it
@@ -119,9 +141,21 @@ impl Lambda {
         holds: Vec<Hold>,
         change: impl Fn(&mut FunctionRecord) -> Result<(), LambdaError> + Send + Sync + 'static,
     ) -> Result<FunctionRecord, LambdaError> {
+        Ok(self.change_and_publish(id, revision_id, holds, None, change).await?.latest)
+    }
+
+    /// The same, and publishes what it has become if asked to.
+    pub async fn change_and_publish(
+        self: &Arc<Self>,
+        id: FunctionId,
+        revision_id: Option<String>,
+        holds: Vec<Hold>,
+        publication: Option<Publication>,
+        change: impl Fn(&mut FunctionRecord) -> Result<(), LambdaError> + Send + Sync + 'static,
+    ) -> Result<Changed, LambdaError> {
         let this = self.clone();
         to_the_end(async move {
-            let outcome = this.change_now(&id, revision_id, change).await;
+            let outcome = this.change_now(&id, revision_id, publication, change).await;
             drop(holds);
             outcome
         })
@@ -132,14 +166,15 @@ impl Lambda {
         &self,
         id: &FunctionId,
         revision_id: Option<String>,
+        publication: Option<Publication>,
         change: impl Fn(&mut FunctionRecord) -> Result<(), LambdaError> + Send + Sync + 'static,
-    ) -> Result<FunctionRecord, LambdaError> {
+    ) -> Result<Changed, LambdaError> {
         self.catalog.wait_until_settled(id).await?;
         let (new_revision, new_deployment, now_ms) =
             (self.platform.uuid(), self.platform.uuid(), self.platform.now_ms());
         let changed = {
             let id = id.clone();
-            move |tx: &mut dyn Tx| -> Result<(FunctionRecord, BTreeSet<String>), LambdaError> {
+            move |tx: &mut dyn Tx| -> Result<(Changed, BTreeSet<String>), LambdaError> {
                 let mut record = stored(tx, &id)?;
                 check_revision(&record, revision_id.as_deref())?;
                 check_settled(&record, &id)?;
@@ -152,23 +187,24 @@ impl Lambda {
                 record.last_update = LastUpdate::InProgress;
                 let after = record.packages();
                 count_package(tx, &id, &package, &record.package)?;
-                replace_packages(tx, &id, &packages, &after)?;
+                replace_packages(tx, &id, Version::Latest, &packages, &after)?;
                 tx.put(keys::function(&id), keys::encode(&record))?;
                 tx.put(keys::pending(&id), Default::default())?;
+                let published = publication.as_ref().map(|it| publish::publish(tx, &id, &record, it)).transpose()?;
                 tx.wake(TOPIC);
-                Ok((record, packages.difference(&after).cloned().collect()))
+                Ok((Changed { latest: record, published }, packages.difference(&after).cloned().collect()))
             }
         };
         let outcome = self.platform.store.transact(changed).await;
         // A failed commit may still have happened (a full disk, a shutdown): better to forget once too often.
         self.catalog.invalidate(id);
-        let (record, left) = outcome?.value;
-        self.invoker.retire(&id.account, &id.region, &id.name, LATEST, Some(&record.deployment_id));
+        let (changed, left) = outcome?.value;
+        self.invoker.retire(&id.account, &id.region, &id.name, LATEST, Some(&changed.latest.deployment_id));
         left.iter().for_each(|package| self.catalog.code().name_candidate(package));
-        Ok(record)
+        Ok(changed)
     }
 
-    /// Removes a function.
+    /// Removes a function with all its versions, aliases and whatever else belongs to it.
     pub async fn remove(self: &Arc<Self>, id: FunctionId) -> Result<(), LambdaError> {
         let this = self.clone();
         to_the_end(async move { this.remove_now(&id).await }).await
@@ -177,25 +213,30 @@ impl Lambda {
     async fn remove_now(&self, id: &FunctionId) -> Result<(), LambdaError> {
         let removed = {
             let id = id.clone();
-            move |tx: &mut dyn Tx| -> Result<BTreeSet<String>, LambdaError> {
+            move |tx: &mut dyn Tx| -> Result<(BTreeSet<String>, Vec<u64>), LambdaError> {
                 let record = stored(tx, &id)?;
+                let (mut packages, versions) = publish::remove_all(tx, &id)?;
                 put_usage(tx, &id.account, &id.region, |usage| {
                     usage.functions = usage.functions.saturating_sub(1);
                     usage.code_bytes = usage.code_bytes.saturating_sub(record.package.zip_bytes);
                 })?;
                 tx.delete(keys::function(&id))?;
                 tx.delete(keys::pending(&id))?;
-                let packages = record.packages();
-                replace_packages(tx, &id, &packages, &BTreeSet::new())?;
+                replace_packages(tx, &id, Version::Latest, &record.packages(), &BTreeSet::new())?;
+                remove_reservation(tx, &id)?;
                 attached::remove_all(tx, &id)?;
-                Ok(packages)
+                packages.extend(record.packages());
+                Ok((packages, versions))
             }
         };
         let outcome = self.platform.store.transact(removed).await;
         self.catalog.invalidate(id);
         self.catalog.invalidate_urls();
-        let packages = outcome?.value;
-        self.invoker.retire(&id.account, &id.region, &id.name, LATEST, None);
+        let (packages, versions) = outcome?.value;
+        self.tell_reservation(id).await?;
+        let retire = |version: &str| self.invoker.retire(&id.account, &id.region, &id.name, version, None);
+        versions.iter().for_each(|number| retire(&number.to_string()));
+        retire(LATEST);
         packages.iter().for_each(|package| self.catalog.code().name_candidate(package));
         Ok(())
     }
@@ -215,18 +256,19 @@ fn count_package(tx: &mut dyn Tx, id: &FunctionId, before: &Package, after: &Pac
     Ok(())
 }
 
-/// Notes that a function uses the packages `after` and no longer those of `before`.
-fn replace_packages(
+/// Notes that a version of a function uses the packages `after` and no longer those of `before`.
+pub fn replace_packages(
     tx: &mut dyn Tx,
     id: &FunctionId,
+    version: Version,
     before: &BTreeSet<String>,
     after: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
     for package in before.difference(after) {
-        tx.delete(keys::package_user(package, id))?;
+        tx.delete(keys::package_user(package, id, version))?;
     }
     for package in after.difference(before) {
-        tx.put(keys::package_user(package, id), Default::default())?;
+        tx.put(keys::package_user(package, id, version), Default::default())?;
     }
     Ok(())
 }
@@ -292,7 +334,8 @@ impl Lambda {
             Some(record) => self.is_lost(record).await?,
             None => false,
         };
-        let (deployment_id, new_revision) = (seen.map(|record| record.deployment_id), self.platform.uuid());
+        let deployment_id = seen.map(|record| record.deployment_id);
+        let (new_revision, version_revision) = (self.platform.uuid(), self.platform.uuid());
         let settled = {
             let id = id.clone();
             move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
@@ -306,6 +349,7 @@ impl Lambda {
                     record.settle(lost);
                     record.revision_id.clone_from(&new_revision);
                     tx.put(keys::function(&id), keys::encode(&record))?;
+                    settle_last_version(tx, &id, lost, &version_revision)?;
                 }
                 tx.delete(keys::pending(&id))?;
                 Ok(())
@@ -385,6 +429,19 @@ impl Lambda {
         }
         outcome
     }
+}
+
+/// A version that is Pending was published by the change that is being settled, and runs the same package.
+fn settle_last_version(tx: &mut dyn Tx, id: &FunctionId, lost: bool, new_revision: &str) -> Result<(), LambdaError> {
+    let Some(bytes) = tx.get(&keys::last_version(id))? else { return Ok(()) };
+    let LastVersion { number } = keys::decode(&bytes)?;
+    let Some(mut version) = lookup::published(tx, id, number)? else { return Ok(()) };
+    if version.function.state == State::Pending {
+        version.function.settle(lost);
+        new_revision.clone_into(&mut version.function.revision_id);
+        tx.put(keys::version(id, number), keys::encode(&version))?;
+    }
+    Ok(())
 }
 
 impl FunctionRecord {

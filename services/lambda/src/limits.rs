@@ -31,6 +31,15 @@ pub const CODE_STORAGE_BYTES_MAX: u64 = 80_530_636_800;
 pub const CONCURRENT_EXECUTIONS_DEFAULT: i32 = 1_000;
 /// Greatest payload of a synchronous invocation in bytes.
 pub const PAYLOAD_SYNC_BYTES_MAX: usize = 6_291_456;
+/// Concurrent executions that reservations have to leave to an account's other functions.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>.
+pub const UNRESERVED_EXECUTIONS_MIN: u64 = 100;
+/// Greatest payload of InvokeAsync in bytes.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/api/API_InvokeAsync.html>.
+pub const PAYLOAD_INVOKE_ASYNC_BYTES_MAX: usize = 262_144;
+/// Versions that an alias may lead to beside its own.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html>.
+pub const ADDITIONAL_VERSIONS_MAX: usize = 1;
 /// Greatest payload of an asynchronous invocation in bytes.
 pub const PAYLOAD_EVENT_BYTES_MAX: usize = 1_048_576;
 /// Greatest encoded client context in bytes.
@@ -69,7 +78,11 @@ pub const ZIP_NAME_BYTES_MAX: usize = 255;
 pub const ZIP_LINK_BYTES_MAX: u64 = 3_584;
 /// How many packages are unpacked or checked at the same time.
 pub const UNPACKING_MAX: usize = 4;
-/// Most functions whose resolved form is kept in memory.
+/// Most aliases of a function.
+pub const ALIASES_MAX: usize = 10_000;
+/// How many records are read at a time where all of them are needed.
+pub const READ_BATCH: usize = 500;
+/// Most versions and aliases whose resolved form is kept in memory.
 pub const CATALOG_ENTRIES_MAX: usize = 10_000;
 /// How often a function is read again when it changes while it is being resolved.
 pub const RESOLVE_ATTEMPTS_MAX: u32 = 16;

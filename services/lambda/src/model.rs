@@ -33,38 +33,74 @@ impl FunctionId {
     }
 }
 
-/// A version or an alias of a function.
+/// A version of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Version {
+    /// `$LATEST`: the one that can be changed.
+    Latest,
+    /// A published one, counted from 1.
+    Number(u64),
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Version::Latest => f.write_str(LATEST),
+            Version::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+impl From<Version> for Qualifier {
+    fn from(version: Version) -> Qualifier {
+        match version {
+            Version::Latest => Qualifier::Latest,
+            Version::Number(number) => Qualifier::Number(number),
+        }
+    }
+}
+
+/// What follows a function's name: a version or an alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Qualifier {
     /// `$LATEST`
     Latest,
-    /// A published version's number, an alias, or `$LATEST.PUBLISHED`.
+    /// A published version.
+    Number(u64),
+    /// An alias.
+    Alias(String),
+    /// What no version and no alias is called: `$LATEST.PUBLISHED` (of functions on capacity providers), `007`.
     Other(String),
 }
 
 impl Qualifier {
     /// Reads a qualifier that the model's pattern has accepted.
     pub fn parse(text: &str) -> Qualifier {
-        match text {
-            LATEST => Qualifier::Latest,
-            other => Qualifier::Other(other.to_owned()),
+        if text == LATEST {
+            return Qualifier::Latest;
         }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let number = text.parse().ok().filter(|number: &u64| *number > 0 && !text.starts_with('0'));
+            return number.map_or_else(|| Qualifier::Other(text.to_owned()), Qualifier::Number);
+        }
+        if text.contains(['$', '.']) { Qualifier::Other(text.to_owned()) } else { Qualifier::Alias(text.to_owned()) }
     }
 }
 
 impl fmt::Display for Qualifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Qualifier::Latest => LATEST,
-            Qualifier::Other(text) => text,
-        })
+        match self {
+            Qualifier::Latest => f.write_str(LATEST),
+            Qualifier::Number(number) => number.fmt(f),
+            Qualifier::Alias(text) | Qualifier::Other(text) => f.write_str(text),
+        }
     }
 }
 
 /// The version that is always there.
 pub const LATEST: &str = "$LATEST";
 
-/// A function as it is stored: its `$LATEST`.
+/// One version of a function as it is stored: its `$LATEST`, or, inside of a [`VersionRecord`], a published one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FunctionRecord {
     /// What clients see as RevisionId: changes with every write.
@@ -81,11 +117,57 @@ pub struct FunctionRecord {
     pub config: FunctionConfig,
     /// Its code.
     pub package: Package,
-    /// Its tags.
+    /// Its tags; a published version has none.
     pub tags: BTreeMap<String, String>,
 }
 
+/// A published version: what `$LATEST` was when it was published. Nothing of it changes any more but its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionRecord {
+    /// The description that `$LATEST` had; the version may have been given its own.
+    pub latest_description: String,
+    /// All the rest.
+    pub function: FunctionRecord,
+}
+
+/// A name for one version, or for two of which one gets a share of the invocations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AliasRecord {
+    /// What clients see as RevisionId: changes with every write.
+    pub revision_id: String,
+    /// Free text.
+    pub description: String,
+    /// The version; `None` is `$LATEST`.
+    pub number: Option<u64>,
+    /// Another version, and its share between 0 and 1.
+    pub additional: Option<(u64, f64)>,
+}
+
+impl AliasRecord {
+    /// The version that the alias stands for.
+    pub fn version(&self) -> Version {
+        self.number.map_or(Version::Latest, Version::Number)
+    }
+
+    /// The version that serves one invocation, for a `random` number from 0 to below 1.
+    pub fn choose(&self, random: f64) -> Version {
+        match self.additional {
+            Some((number, share)) if random < share => Version::Number(number),
+            _ => self.version(),
+        }
+    }
+
+    /// Whether invocations of it may reach version `number`.
+    pub fn leads_to(&self, number: u64) -> bool {
+        self.number == Some(number) || self.additional.is_some_and(|(additional, _)| additional == number)
+    }
+}
+
 /// A function's State.
+///
+/// AWS has `Inactive`, too, for functions that have not been invoked for weeks, whose resources it takes back: the
+/// next invocation fails and brings them back. gust takes back nothing that an invocation could not make anew
+/// within its cold start, so that no function ever becomes Inactive.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
@@ -159,6 +241,9 @@ pub struct FunctionConfig {
     /// Its layers, in the order in which they are laid over each other.
     #[serde(default)]
     pub layers: Vec<LayerUse>,
+    /// `PER_TENANT` if each of its environments serves one tenant only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_isolation: Option<String>,
 }
 
 /// A stored LoggingConfig.
@@ -199,10 +284,18 @@ pub struct Package {
 /// What an account uses in a region.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// The sum of all packages' zips in bytes.
+    /// The sum of all packages' zips in bytes; each version counts for itself.
     pub code_bytes: u64,
     /// How many functions there are.
     pub functions: u64,
+    /// The sum of all reserved concurrency.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reserved: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl FunctionRecord {
@@ -213,8 +306,52 @@ impl FunctionRecord {
         zips.chain(merged_name(layers)).chain([self.package.sha256.clone()]).collect()
     }
 
+    /// Whether two versions run the same code with the same configuration, their descriptions included.
+    pub fn is_same_deployment(&self, other: &FunctionRecord) -> bool {
+        self.config == other.config && self.package == other.package
+    }
+
     /// Whether it is being created or updated.
     pub fn is_unsettled(&self) -> bool {
         self.state == State::Pending || self.last_update == LastUpdate::InProgress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qualifiers_are_told_apart() {
+        for (text, qualifier) in [
+            ("$LATEST", Qualifier::Latest),
+            ("1", Qualifier::Number(1)),
+            ("18446744073709551615", Qualifier::Number(u64::MAX)),
+            ("prod", Qualifier::Alias("prod".into())),
+            ("1_0", Qualifier::Alias("1_0".into())),
+            ("0", Qualifier::Other("0".into())),
+            ("007", Qualifier::Other("007".into())),
+            ("18446744073709551616", Qualifier::Other("18446744073709551616".into())),
+            ("$LATEST.PUBLISHED", Qualifier::Other("$LATEST.PUBLISHED".into())),
+            ("a$b", Qualifier::Other("a$b".into())),
+        ] {
+            assert_eq!(Qualifier::parse(text), qualifier);
+            assert_eq!(qualifier.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_alias_gives_the_other_version_its_share() {
+        let mut alias =
+            AliasRecord { revision_id: "r".into(), description: String::new(), number: Some(1), additional: None };
+        assert_eq!((alias.choose(0.0), alias.choose(0.999)), (Version::Number(1), Version::Number(1)));
+        alias.additional = Some((2, 0.25));
+        assert_eq!((alias.choose(0.0), alias.choose(0.249)), (Version::Number(2), Version::Number(2)));
+        assert_eq!((alias.choose(0.25), alias.choose(0.999)), (Version::Number(1), Version::Number(1)));
+        (alias.number, alias.additional) = (None, Some((2, 0.0)));
+        assert_eq!(alias.choose(0.0), Version::Latest);
+        alias.additional = Some((2, 1.0));
+        assert_eq!(alias.choose(0.999_999), Version::Number(2));
+        assert!(alias.leads_to(2) && !alias.leads_to(1));
     }
 }

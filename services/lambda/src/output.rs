@@ -4,7 +4,7 @@
 
 use crate::api;
 use crate::code::base64_of_hex;
-use crate::model::{FunctionId, FunctionRecord, LATEST, LastUpdate, Qualifier, State};
+use crate::model::{AliasRecord, FunctionId, FunctionRecord, LastUpdate, Qualifier, State, Version};
 use sha2::{Digest, Sha256};
 
 /// The reason that AWS gives while a function is being created, and while it is being updated.
@@ -21,9 +21,10 @@ pub enum View {
     Listed,
 }
 
-/// The function's configuration; its ARN carries `qualifier` if one is given.
+/// The configuration of a function's `version`; its ARN carries `qualifier` if one is given.
 pub fn configuration(
     id: &FunctionId,
+    version: Version,
     record: &FunctionRecord,
     qualifier: Option<&Qualifier>,
     view: View,
@@ -41,7 +42,7 @@ pub fn configuration(
         memory_size: i32::try_from(config.memory_mb).ok(),
         last_modified: Some(date(record.modified_at_ms)),
         code_sha256: Some(base64_of_hex(&record.package.sha256)),
-        version: Some(LATEST.to_owned()),
+        version: Some(version.to_string()),
         kms_key_arn: config.kms_key_arn.clone(),
         revision_id: Some(record.revision_id.clone()),
         package_type: Some(api::PackageType::Zip),
@@ -54,6 +55,11 @@ pub fn configuration(
         }),
         ..Default::default()
     };
+    shown.tenancy_config = config
+        .tenant_isolation
+        .as_deref()
+        .and_then(api::TenantIsolationMode::parse)
+        .map(|tenant_isolation_mode| api::TenancyConfig { tenant_isolation_mode });
     show_parts(record, &mut shown);
     if view != View::Listed {
         show_state(record, view, &mut shown);
@@ -119,6 +125,20 @@ fn show_state(record: &FunctionRecord, view: View, shown: &mut api::FunctionConf
             shown.last_update_status_reason = Some(reason.clone());
             shown.last_update_status_reason_code = Some(api::LastUpdateStatusReasonCode::InternalError);
         }
+    }
+}
+
+/// An alias as clients see it.
+pub fn alias(id: &FunctionId, name: &str, record: &AliasRecord) -> api::AliasConfiguration {
+    let weights = record.additional.map(|(number, share)| [(number.to_string(), share)].into());
+    api::AliasConfiguration {
+        alias_arn: Some(format!("{}:{name}", id.arn())),
+        name: Some(name.to_owned()),
+        function_version: Some(record.version().to_string()),
+        description: Some(record.description.clone()),
+        routing_config: weights
+            .map(|weights| api::AliasRoutingConfiguration { additional_version_weights: Some(weights) }),
+        revision_id: Some(record.revision_id.clone()),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::error::{AttachedError, LambdaError};
 use crate::keys;
-use crate::model::{FunctionId, FunctionRecord, Qualifier};
+use crate::lookup;
+use crate::model::{FunctionId, FunctionRecord, Qualifier, Version};
 use gust_store::{Read, Tx};
 
 /// Whether the function exists, and with it the version or alias, if one is meant.
@@ -19,10 +20,13 @@ pub enum Found {
 /// Looks for a function, a version or an alias.
 pub fn find(read: &mut dyn Read, id: &FunctionId, qualifier: Option<&Qualifier>) -> Result<Found, LambdaError> {
     let Some(bytes) = read.get(&keys::function(id))? else { return Ok(Found::Nothing) };
-    match qualifier {
-        None | Some(Qualifier::Latest) => Ok(Found::Whole(keys::decode::<FunctionRecord>(&bytes)?.revision_id)),
-        Some(Qualifier::Other(_)) => Ok(Found::FunctionOnly),
-    }
+    let revision_id = match qualifier {
+        None | Some(Qualifier::Latest) => Some(keys::decode::<FunctionRecord>(&bytes)?.revision_id),
+        Some(Qualifier::Number(number)) => lookup::published(read, id, *number)?.map(|it| it.function.revision_id),
+        Some(Qualifier::Alias(name)) => lookup::alias(read, id, name)?.map(|alias| alias.revision_id),
+        Some(Qualifier::Other(_)) => None,
+    };
+    Ok(revision_id.map_or(Found::FunctionOnly, Found::Whole))
 }
 
 /// The RevisionId. Errors: ResourceNotFoundException, in the words of AWS for what is missing.
@@ -44,21 +48,33 @@ pub fn set_revision(
     qualifier: Option<&Qualifier>,
     revision_id: &str,
 ) -> Result<(), LambdaError> {
-    if let None | Some(Qualifier::Latest) = qualifier
-        && let Some(bytes) = tx.get(&keys::function(id))?
-    {
-        let mut record: FunctionRecord = keys::decode(&bytes)?;
-        revision_id.clone_into(&mut record.revision_id);
-        tx.put(keys::function(id), keys::encode(&record))?;
+    match qualifier {
+        None | Some(Qualifier::Latest) => {
+            if let Some(mut record) = lookup::record(tx, id, Version::Latest)? {
+                revision_id.clone_into(&mut record.revision_id);
+                tx.put(keys::function(id), keys::encode(&record))?;
+            }
+        }
+        Some(Qualifier::Number(number)) => {
+            if let Some(mut version) = lookup::published(tx, id, *number)? {
+                revision_id.clone_into(&mut version.function.revision_id);
+                tx.put(keys::version(id, *number), keys::encode(&version))?;
+            }
+        }
+        Some(Qualifier::Alias(name)) => {
+            if let Some(mut alias) = lookup::alias(tx, id, name)? {
+                revision_id.clone_into(&mut alias.revision_id);
+                tx.put(keys::alias(id, name), keys::encode(&alias))?;
+            }
+        }
+        Some(Qualifier::Other(_)) => {}
     }
     Ok(())
 }
 
-/// Whether a qualifier could be the name of an alias: letters, digits, hyphens and underscores, not digits only.
+/// Whether a qualifier is the name of an alias.
 pub fn is_alias_name(qualifier: &Qualifier) -> bool {
-    let Qualifier::Other(text) = qualifier else { return false };
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    text.bytes().all(fits) && !text.bytes().all(|byte| byte.is_ascii_digit())
+    matches!(qualifier, Qualifier::Alias(_))
 }
 
 #[cfg(test)]

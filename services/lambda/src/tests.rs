@@ -1,7 +1,9 @@
 //! What the tests of all operations share: a service on a store in memory, with an invoker that only notes.
 
 use crate::api::{
-    CreateFunction, CreateFunctionRequest, FunctionCode, LayerVersionContentInput, PublishLayerVersionRequest, Runtime,
+    AliasConfiguration, AliasRoutingConfiguration, CreateAlias, CreateAliasRequest, CreateFunction,
+    CreateFunctionRequest, FunctionCode, FunctionConfiguration, LayerVersionContentInput, PublishLayerVersionRequest,
+    PublishVersion, PublishVersionRequest, Runtime, UpdateFunctionCode, UpdateFunctionCodeRequest,
 };
 use crate::model::{FunctionId, Usage};
 use crate::{Catalog, CodeStore, Durability, Lambda, Settings, keys};
@@ -125,6 +127,10 @@ impl NotingInvoker {
         self.retired.lock().unwrap().clone()
     }
 
+    pub fn reserved(&self) -> Vec<(String, Option<u32>)> {
+        self.reserved.lock().unwrap().clone()
+    }
+
     pub fn answer_with(&self, outcome: Result<InvokeOutcome, InvokeError>) {
         *self.next.lock().unwrap() = Some(outcome);
     }
@@ -246,6 +252,42 @@ impl Bed {
         self.lambda.settle_pending().await.unwrap();
     }
 
+    /// A zip whose `app.py` is this text.
+    pub fn zip_of(&self, content: &str) -> Bytes {
+        zip_of(&[Piece::File("app.py", 0o644, content.as_bytes())])
+    }
+
+    /// Replaces a function's code and settles that.
+    pub async fn update_code(&self, name: &str, content: &[u8]) {
+        let zip_file = Some(zip_of(&[Piece::File("app.py", 0o644, content)]));
+        let input = UpdateFunctionCodeRequest { function_name: name.to_owned(), zip_file, ..Default::default() };
+        self.run::<UpdateFunctionCode>(input).await.unwrap();
+        self.lambda.settle_pending().await.unwrap();
+    }
+
+    pub async fn publish(&self, name: &str) -> FunctionConfiguration {
+        let input = PublishVersionRequest { function_name: name.to_owned(), ..Default::default() };
+        self.run::<PublishVersion>(input).await.unwrap()
+    }
+
+    pub async fn create_alias(
+        &self,
+        function: &str,
+        name: &str,
+        version: &str,
+        additional: Option<(&str, f64)>,
+    ) -> AliasConfiguration {
+        let weights = additional.map(|(version, share)| [(version.to_owned(), share)].into());
+        let input = CreateAliasRequest {
+            function_name: function.to_owned(),
+            name: name.to_owned(),
+            function_version: version.to_owned(),
+            description: None,
+            routing_config: Some(AliasRoutingConfiguration { additional_version_weights: weights }),
+        };
+        self.run::<CreateAlias>(input).await.unwrap()
+    }
+
     pub async fn usage(&self) -> Usage {
         let key = keys::usage(&function_id("").account, &function_id("").region);
         let read = self.store.read(move |snapshot| snapshot.get(&key)).await.unwrap();
@@ -254,7 +296,7 @@ impl Bed {
 
     pub async fn set_code_bytes(&self, code_bytes: u64) {
         let key = keys::usage(&function_id("").account, &function_id("").region);
-        let usage = keys::encode(&Usage { code_bytes, functions: 0 });
+        let usage = keys::encode(&Usage { code_bytes, functions: 0, reserved: 0 });
         self.store.transact(move |tx| tx.put(key.clone(), usage.clone())).await.unwrap();
     }
 

@@ -113,7 +113,6 @@ pub fn all_attached(id: &FunctionId) -> Vec<Key> {
 }
 
 /// Everything that is attached to one version or alias, but for the id of its URL.
-#[allow(dead_code)] // until versions and aliases can be deleted
 pub fn attached_to(id: &FunctionId, qualifier: &Qualifier) -> Vec<Key> {
     [POLICIES, URLS, EVENT_CONFIGS, RUNTIME_CONFIGS].map(|table| attached(table, id, Some(qualifier))).into()
 }
@@ -179,7 +178,7 @@ mod tests {
         let id = LayerId { account: function.account.clone(), region: function.region.clone(), name: "l".into() };
         assert_eq!(layer_name(&layer(&id)).as_deref(), Some("l"));
         assert_eq!(layer_version_number(&layer_version(&id, 300)), Some(300));
-        let alias = Qualifier::Other("PROD".to_owned());
+        let alias = Qualifier::Alias("PROD".to_owned());
         assert_eq!(attached_qualifier(&url(&function, Some(&alias))), Some(alias));
         assert_eq!(attached_qualifier(&url(&function, None)), None);
         assert_eq!(url(&function, None), url(&function, Some(&Qualifier::Latest)));

@@ -2,14 +2,14 @@
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>
 //! Deviations: the package is unpacked before the answer, so that Pending lasts only as long as one more write; the
-//! role is not checked; S3, images, layers, versions and what else `rules/unsupported.rs` lists are refused.
+//! role is not checked; S3, images and what else `rules/unsupported.rs` lists are refused.
 //! Errors: InvalidParameterValueException, ValidationException, ResourceConflictException,
 //! CodeStorageExceededException, RequestEntityTooLargeException.
 
 use crate::api::{CreateFunction, CreateFunctionRequest, FunctionConfiguration};
 use crate::code::check_zip_size;
 use crate::error::{LambdaError, ParameterError};
-use crate::model::{FunctionRecord, LastUpdate, State};
+use crate::model::{FunctionRecord, LastUpdate, State, Version};
 use crate::output::{View, configuration};
 use crate::rules::{self, name, tags, unsupported};
 use crate::{Lambda, op};
@@ -49,8 +49,12 @@ impl Operation for CreateFunction {
             package,
             tags,
         };
-        let answer = configuration(&id, &record, None, View::Created);
-        service.insert(id, record, holds).await?;
+        let mut answer = configuration(&id, Version::Latest, &record, None, View::Created);
+        let publication = (input.publish == Some(true)).then(|| service.publication(None));
+        // AWS names the version that was published, but shows the ARN of the function.
+        if let Some(number) = service.insert(id, record, holds, publication).await? {
+            answer.version = Some(number.to_string());
+        }
         Ok(answer)
     }
 }

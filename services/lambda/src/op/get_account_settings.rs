@@ -23,15 +23,16 @@ impl Operation for GetAccountSettings {
         };
         let usage = cx.store().read(read).await?;
         let number = |value: u64| Some(i64::try_from(value).unwrap_or(i64::MAX));
-        let concurrency = Some(cx.service.settings.concurrent_executions);
+        let concurrency = cx.service.settings.concurrent_executions;
+        let reserved = i32::try_from(usage.reserved).unwrap_or(i32::MAX);
         Ok(GetAccountSettingsResponse {
             account_limit: Some(AccountLimit {
                 total_code_size: number(limits::CODE_STORAGE_BYTES_MAX),
                 code_size_unzipped: number(limits::UNZIPPED_BYTES_MAX),
                 code_size_zipped: number(limits::ZIP_BYTES_MAX as u64),
-                concurrent_executions: concurrency,
-                // Nothing can be reserved yet.
-                unreserved_concurrent_executions: concurrency,
+                concurrent_executions: Some(concurrency),
+                // Less than nothing if the account's limit was lowered after that much had been reserved.
+                unreserved_concurrent_executions: Some(concurrency.saturating_sub(reserved).max(0)),
             }),
             account_usage: Some(AccountUsage {
                 total_code_size: number(usage.code_bytes),

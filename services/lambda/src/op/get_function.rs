@@ -5,10 +5,12 @@
 //! Errors: ResourceNotFoundException, InvalidParameterValueException.
 
 use crate::Lambda;
-use crate::api::{FunctionCodeLocation, GetFunction, GetFunctionRequest, GetFunctionResponse};
+use crate::api::{Concurrency, FunctionCodeLocation, GetFunction, GetFunctionRequest, GetFunctionResponse};
 use crate::error::LambdaError;
+use crate::model::Version;
 use crate::op;
 use crate::output::{View, configuration};
+use crate::rules::name::FunctionReference;
 use gust_kit::{Cx, Operation};
 
 impl Operation for GetFunction {
@@ -16,16 +18,25 @@ impl Operation for GetFunction {
     type Error = LambdaError;
 
     async fn run(cx: &Cx<Lambda>, input: GetFunctionRequest) -> Result<GetFunctionResponse, LambdaError> {
-        let (reference, record) = op::read(cx, &input.function_name, input.qualifier.as_deref(), "GetFunction").await?;
-        let location = cx.service.links.link(&cx.call.origin, &record.package.sha256, cx.now_ms());
+        let (reference, found) = op::read(cx, &input.function_name, input.qualifier.as_deref(), "GetFunction").await?;
+        let FunctionReference { id, qualifier } = reference;
+        let location = cx.service.links.link(&cx.call.origin, &found.record.package.sha256, cx.now_ms());
+        let reservation = cx.service.reservation(&id).await?;
+        let tags = match found.version {
+            Version::Latest => Some(found.record.tags.clone()),
+            // Tags are the function's, whatever version is looked at.
+            Version::Number(_) => cx.service.catalog.read(&id).await?.map(|latest| latest.tags),
+        };
         Ok(GetFunctionResponse {
-            configuration: Some(configuration(&reference.id, &record, reference.qualifier.as_ref(), View::Full)),
+            configuration: Some(configuration(&id, found.version, &found.record, qualifier.as_ref(), View::Full)),
+            concurrency: reservation
+                .map(|it| Concurrency { reserved_concurrent_executions: i32::try_from(it.executions).ok() }),
             code: Some(FunctionCodeLocation {
                 repository_type: Some("S3".to_owned()),
                 location: Some(location),
                 ..Default::default()
             }),
-            tags: Some(record.tags).filter(|tags| !tags.is_empty()),
+            tags: tags.filter(|tags| !tags.is_empty()),
             ..Default::default()
         })
     }

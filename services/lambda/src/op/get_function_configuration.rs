@@ -19,8 +19,8 @@ impl Operation for GetFunctionConfiguration {
         input: GetFunctionConfigurationRequest,
     ) -> Result<FunctionConfiguration, LambdaError> {
         let name = &input.function_name;
-        let (reference, record) = op::read(cx, name, input.qualifier.as_deref(), "GetFunctionConfiguration").await?;
-        Ok(configuration(&reference.id, &record, reference.qualifier.as_ref(), View::Full))
+        let (reference, found) = op::read(cx, name, input.qualifier.as_deref(), "GetFunctionConfiguration").await?;
+        Ok(configuration(&reference.id, found.version, &found.record, reference.qualifier.as_ref(), View::Full))
     }
 }
 

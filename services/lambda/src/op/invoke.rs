@@ -1,13 +1,14 @@
 //! Runs a function and waits, or accepts an event that will be run.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
-//! Deviations: a function that is just being created is waited for, for at most two seconds; tenants and durable
-//! executions are refused.
+//! An alias that routes to two versions chooses one for each invocation, and for each attempt at an event.
+//! Deviations: a function that is just being created is waited for, for at most two seconds; durable executions are
+//! refused.
 //! Errors: ResourceNotFoundException, ResourceConflictException, InvalidRequestContentException,
 //! RequestEntityTooLargeException, TooManyRequestsException, InvalidParameterValueException, InvalidRuntimeException.
 
 use crate::api::{InvocationRequest, InvocationResponse, InvocationType, Invoke, LogType};
-use crate::error::LambdaError;
+use crate::error::{LambdaError, ParameterError};
 use crate::rules::name::{self, FunctionReference};
 use crate::rules::payload::{self, Mode};
 use crate::rules::unsupported;
@@ -15,7 +16,7 @@ use crate::{Lambda, limits};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use gust_kit::ports::{AsyncEvent, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
+use gust_kit::ports::{AsyncEvent, FunctionSpec, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
 use gust_kit::{Cx, Operation};
 
 impl Operation for Invoke {
@@ -33,16 +34,17 @@ impl Operation for Invoke {
         let payload = payload::check(input.payload, mode)?;
         match input.invocation_type {
             Some(InvocationType::Event) => {
-                accept(cx, reference, payload, client_context).await?;
+                accept(cx, reference, payload, client_context, input.tenant_id).await?;
                 Ok(InvocationResponse { status_code: Some(202), ..Default::default() })
             }
             Some(InvocationType::DryRun) => {
-                cx.service.catalog.find(&reference.id, reference.qualifier.as_ref()).await?;
+                let function = cx.service.catalog.find(&reference.id, reference.qualifier.as_ref()).await?;
+                check_tenant(&function, input.tenant_id.as_deref())?;
                 Ok(InvocationResponse { status_code: Some(204), ..Default::default() })
             }
             _ => {
                 let tail = if input.log_type == Some(LogType::Tail) { LogTail::Wanted } else { LogTail::Omitted };
-                let request = prepare(cx, reference, payload, client_context, tail).await?;
+                let request = prepare(cx, reference, payload, client_context, input.tenant_id, tail).await?;
                 Ok(answer(cx.service.invoker.invoke(request).await?, tail))
             }
         }
@@ -55,10 +57,12 @@ pub async fn prepare(
     reference: FunctionReference,
     payload: Bytes,
     client_context: Option<String>,
+    tenant_id: Option<String>,
     tail: LogTail,
 ) -> Result<InvokeRequest, LambdaError> {
     let FunctionReference { id, qualifier } = reference;
     let function = cx.service.catalog.find(&id, qualifier.as_ref()).await?;
+    check_tenant(&function, tenant_id.as_deref())?;
     Ok(InvokeRequest {
         function,
         invoked_arn: id.qualified_arn(qualifier.as_ref()),
@@ -66,9 +70,18 @@ pub async fn prepare(
         payload,
         client_context,
         trace_header: cx.call.trace_header.clone(),
-        tenant_id: None,
+        tenant_id,
         tail,
     })
+}
+
+/// A function that is isolated by tenant is invoked for one, any other for none.
+pub fn check_tenant(function: &FunctionSpec, tenant_id: Option<&str>) -> Result<(), ParameterError> {
+    match (function.is_tenant_isolated, tenant_id) {
+        (true, None) => Err(ParameterError::TenantRequired),
+        (false, Some(_)) => Err(ParameterError::TenantNotAllowed),
+        _ => Ok(()),
+    }
 }
 
 fn answer(outcome: InvokeOutcome, tail: LogTail) -> InvocationResponse {
@@ -95,9 +108,11 @@ pub async fn accept(
     reference: FunctionReference,
     payload: Bytes,
     client_context: Option<String>,
+    tenant_id: Option<String>,
 ) -> Result<(), LambdaError> {
     let FunctionReference { id, qualifier } = reference;
-    cx.service.catalog.find(&id, qualifier.as_ref()).await?;
+    let function = cx.service.catalog.find(&id, qualifier.as_ref()).await?;
+    check_tenant(&function, tenant_id.as_deref())?;
     let event = AsyncEvent {
         request_id: cx.call.request_id.as_str().to_owned(),
         account: id.account.as_str().to_owned(),
@@ -107,7 +122,7 @@ pub async fn accept(
         invoked_arn: id.qualified_arn(qualifier.as_ref()),
         client_context,
         trace_header: cx.call.trace_header.clone(),
-        tenant_id: None,
+        tenant_id,
         accepted_at_ms: cx.now_ms(),
         payload,
     };
@@ -242,6 +257,62 @@ mod tests {
             assert_eq!(bed.run::<Invoke>(bad).await.unwrap_err().code, "InvalidRequestContentException");
         }
         assert!(bed.queued().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_alias_runs_its_version_and_shows_which() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        bed.publish("a").await;
+        bed.create_alias("a", "prod", "1", None).await;
+        let by_name = request("a:prod");
+        let by_qualifier = InvocationRequest { qualifier: Some("prod".into()), ..request("a") };
+        for input in [by_name, by_qualifier] {
+            assert_eq!(bed.run::<Invoke>(input).await.unwrap().executed_version.as_deref(), Some("1"));
+            let seen = bed.invoker.invoked().pop().unwrap();
+            assert_eq!(seen.invoked_arn, "arn:aws:lambda:us-east-1:000000000000:function:a:prod");
+            assert_eq!(seen.function.version, "1");
+        }
+        let event = InvocationRequest { qualifier: Some("prod".into()), ..of(InvocationType::Event) };
+        bed.run::<Invoke>(event).await.unwrap();
+        assert_eq!(bed.queued().await[0].qualifier.as_deref(), Some("prod"), "each attempt chooses anew");
+        for qualifier in ["2", "test", "$LATEST.PUBLISHED"] {
+            let missing = InvocationRequest { qualifier: Some(qualifier.into()), ..request("a") };
+            let expected = format!("Function not found: arn:aws:lambda:us-east-1:000000000000:function:a:{qualifier}");
+            assert_eq!(bed.refusal::<Invoke>(missing).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn tenants_are_for_functions_that_are_isolated_by_them() {
+        use crate::api::{CreateFunction, TenancyConfig, TenantIsolationMode};
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let mut isolated = crate::tests::create_request("t");
+        isolated.tenancy_config = Some(TenancyConfig { tenant_isolation_mode: TenantIsolationMode::PerTenant });
+        let created = bed.run::<CreateFunction>(isolated.clone()).await.unwrap();
+        assert_eq!(created.tenancy_config, isolated.tenancy_config);
+        bed.lambda.settle_pending().await.unwrap();
+        for kind in [InvocationType::RequestResponse, InvocationType::Event, InvocationType::DryRun] {
+            let of = |name: &str, tenant: Option<&str>| InvocationRequest {
+                tenant_id: tenant.map(str::to_owned),
+                ..InvocationRequest { invocation_type: Some(kind), ..request(name) }
+            };
+            let error = bed.run::<Invoke>(of("t", None)).await.unwrap_err();
+            assert_eq!((error.code.as_ref(), error.status), ("InvalidParameterValueException", 400));
+            // Documented: https://aws.amazon.com/blogs/compute/ (tenant isolation mode).
+            assert_eq!(
+                error.message,
+                "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."
+            );
+            let refusal = bed.refusal::<Invoke>(of("a", Some("blue"))).await;
+            assert!(refusal.starts_with("The invoked function is not enabled with tenancy configuration."));
+            assert!(bed.run::<Invoke>(of("t", Some("blue"))).await.is_ok());
+        }
+        assert_eq!(bed.invoker.invoked().pop().unwrap().tenant_id.as_deref(), Some("blue"));
+        assert_eq!(bed.queued().await[0].tenant_id.as_deref(), Some("blue"));
+        let old = crate::api::InvokeAsyncRequest { function_name: "t".into(), invoke_args: "{}".into() };
+        assert!(bed.refusal::<crate::api::InvokeAsync>(old).await.contains("Add a valid tenant ID"));
     }
 
     #[tokio::test]

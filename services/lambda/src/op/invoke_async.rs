@@ -1,7 +1,7 @@
 //! Accepts an event, in the way of the first Lambda.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_InvokeAsync.html>
-//! Deviations: payloads may be as large as those of Invoke's events.
+//! Deviations: none.
 //! Errors: ResourceNotFoundException, ResourceConflictException, InvalidRequestContentException.
 
 use crate::Lambda;
@@ -18,8 +18,8 @@ impl Operation for InvokeAsync {
 
     async fn run(cx: &Cx<Lambda>, input: InvokeAsyncRequest) -> Result<InvokeAsyncResponse, LambdaError> {
         let reference = name::resolve(&input.function_name, None, &cx.call, "InvokeFunction")?;
-        let payload = payload::check(Some(input.invoke_args), Mode::Event)?;
-        accept(cx, reference, payload, None).await?;
+        let payload = payload::check(Some(input.invoke_args), Mode::InvokeAsync)?;
+        accept(cx, reference, payload, None, None).await?;
         Ok(InvokeAsyncResponse { status: Some(202) })
     }
 }

@@ -1,7 +1,7 @@
 //! Runs a function and passes its response on while it is written, as events.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_InvokeWithResponseStream.html>
-//! Deviations: the bandwidth of what follows the first 6 MB is not limited to 2 MB a second; tenants are refused.
+//! Deviations: the bandwidth of what follows the first 6 MB is not limited to 2 MB a second.
 //! A function that answers as a whole gives one PayloadChunk. A function that fails ends the stream with ErrorCode
 //! `Unhandled` and the error's document in ErrorDetails (inferred from what clients of AWS show).
 //! Errors: those of Invoke before the first event; later ones are events.
@@ -14,8 +14,8 @@ use crate::api::{
     ResponseStreamingInvocationType,
 };
 use crate::error::LambdaError;
+use crate::rules::name;
 use crate::rules::payload::{self, Mode};
-use crate::rules::{name, unsupported};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, future};
@@ -31,12 +31,11 @@ impl Operation for InvokeWithResponseStream {
         cx: &Cx<Lambda>,
         input: InvokeWithResponseStreamRequest,
     ) -> Result<InvokeWithResponseStreamResponse, LambdaError> {
-        unsupported::check_stream(&input)?;
         let reference = name::resolve(&input.function_name, input.qualifier.as_deref(), &cx.call, "InvokeFunction")?;
         let client_context = input.client_context.as_deref().map(payload::client_context).transpose()?;
         let payload = payload::check(input.payload, Mode::Synchronous)?;
         let tail = if input.log_type == Some(LogType::Tail) { LogTail::Wanted } else { LogTail::Omitted };
-        let request = prepare(cx, reference, payload, client_context, tail).await?;
+        let request = prepare(cx, reference, payload, client_context, input.tenant_id, tail).await?;
         if input.invocation_type == Some(ResponseStreamingInvocationType::DryRun) {
             return Ok(InvokeWithResponseStreamResponse { status_code: Some(204), ..Default::default() });
         }

@@ -1,17 +1,16 @@
-//! Lists functions in the order of their names, at most 50 a page.
+//! Lists functions in the order of their names, with all their versions if asked to, at most 50 a page.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>
 //! Deviations: MasterRegion (Lambda@Edge) is refused. Errors: InvalidParameterValueException.
 
 use crate::api::{FunctionVersion, ListFunctions, ListFunctionsRequest, ListFunctionsResponse};
 use crate::error::{LambdaError, ParameterError};
-use crate::model::{FunctionId, FunctionRecord, Qualifier};
+use crate::model::{FunctionId, FunctionRecord, Qualifier, Version};
+use crate::op::list_versions_by_function::{version_of, versions};
 use crate::output::{View, configuration};
-use crate::{Lambda, keys, limits};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::{Lambda, keys, limits, lookup, marker};
 use gust_kit::{Cx, Operation};
-use gust_store::{Order, Range, Read};
+use gust_store::{Key, Order, Range, Read};
 
 impl Operation for ListFunctions {
     type Service = Lambda;
@@ -22,46 +21,94 @@ impl Operation for ListFunctions {
             let reason = "functions are not replicated to the edge.".to_owned();
             return Err(ParameterError::Unsupported { member: "MasterRegion", reason }.into());
         }
-        let limit = input.max_items.unwrap_or(limits::LIST_PAGE_MAX).clamp(1, limits::LIST_PAGE_MAX);
-        let limit = usize::try_from(limit).expect("it was just clamped to positive numbers");
-        let range = range_after(cx, input.marker.as_deref())?;
-        let read = move |snapshot: &mut dyn Read| page(snapshot, &range, limit);
-        let (functions, more) = cx.store().read(read).await?;
-        let next_marker = functions.last().filter(|_| more).map(|(id, _)| URL_SAFE_NO_PAD.encode(id.name.as_bytes()));
-        // There are no published versions yet: all versions of a function are its $LATEST.
-        let qualifier = (input.function_version == Some(FunctionVersion::All)).then_some(Qualifier::Latest);
-        let show =
-            |(id, record): &(FunctionId, FunctionRecord)| configuration(id, record, qualifier.as_ref(), View::Listed);
-        Ok(ListFunctionsResponse { next_marker, functions: Some(functions.iter().map(show).collect()) })
+        let limit = marker::page_items(input.max_items, limits::LIST_PAGE_MAX);
+        let with_versions = input.function_version == Some(FunctionVersion::All);
+        let prefix = keys::functions_of(cx.call.account(), &cx.call.region);
+        let after = last_of_page_before(cx, input.marker.as_deref())?;
+        let read = move |snapshot: &mut dyn Read| match with_versions {
+            true => page_with_versions(snapshot, &prefix, after.clone(), limit + 1),
+            false => page(snapshot, &prefix, after.as_ref().map(|(id, _)| id), limit + 1),
+        };
+        let mut page = cx.store().read(read).await?;
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next_marker = page.last().filter(|_| more).map(|item| {
+            let (name, version) = (&item.id.name, item.version);
+            marker::marker(&if with_versions { format!("{name}:{version}") } else { name.to_string() })
+        });
+        let show = |item: &Item| {
+            let qualifier = with_versions.then(|| Qualifier::from(item.version));
+            configuration(&item.id, item.version, &item.record, qualifier.as_ref(), View::Listed)
+        };
+        Ok(ListFunctionsResponse { next_marker, functions: Some(page.iter().map(show).collect()) })
     }
 }
 
-fn range_after(cx: &Cx<Lambda>, marker: Option<&str>) -> Result<Range, LambdaError> {
-    let prefix = keys::functions_of(cx.call.account(), &cx.call.region);
-    let Some(marker) = marker else { return Ok(Range::prefix(&prefix)) };
-    let name = URL_SAFE_NO_PAD.decode(marker).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let name =
-        name.filter(|name| name.len() <= limits::FUNCTION_NAME_CHARS_MAX).ok_or(ParameterError::MarkerInvalid)?;
-    let last = FunctionId { account: cx.call.account().clone(), region: cx.call.region.clone(), name: name.into() };
-    Ok(Range::prefix_after(&prefix, &keys::function(&last)))
+/// One line of the list.
+struct Item {
+    id: FunctionId,
+    version: Version,
+    record: FunctionRecord,
 }
 
-/// At most `limit` functions, and whether there are more.
+/// The function, and the version if all are listed, that a marker names.
+fn last_of_page_before(cx: &Cx<Lambda>, marker: Option<&str>) -> Result<Option<(FunctionId, Version)>, LambdaError> {
+    let Some(text) = marker::after(marker)? else { return Ok(None) };
+    let (name, version) = text.split_once(':').unwrap_or((&text, crate::model::LATEST));
+    if name.is_empty() || name.len() > limits::FUNCTION_NAME_CHARS_MAX {
+        return Err(ParameterError::MarkerInvalid.into());
+    }
+    let id = FunctionId { account: cx.call.account().clone(), region: cx.call.region.clone(), name: name.into() };
+    Ok(Some((id, version_of(version)?)))
+}
+
+/// At most `limit` functions, those behind `after`.
 fn page(
     snapshot: &mut dyn Read,
-    range: &Range,
+    prefix: &Key,
+    after: Option<&FunctionId>,
     limit: usize,
-) -> Result<(Vec<(FunctionId, FunctionRecord)>, bool), LambdaError> {
-    let mut pairs = snapshot.range(range, Order::Ascending, limit + 1)?;
-    let more = pairs.len() > limit;
-    pairs.truncate(limit);
-    let mut functions = Vec::with_capacity(pairs.len());
+) -> Result<Vec<Item>, LambdaError> {
+    let range = match after {
+        None => Range::prefix(prefix),
+        Some(id) => Range::prefix_after(prefix, &keys::function(id)),
+    };
+    let pairs = snapshot.range(&range, Order::Ascending, limit)?;
+    let mut items = Vec::with_capacity(pairs.len());
     for (key, bytes) in pairs {
         if let Some(id) = keys::function_id(&key) {
-            functions.push((id, keys::decode(&bytes)?));
+            items.push(Item { id, version: Version::Latest, record: keys::decode(&bytes)? });
         }
     }
-    Ok((functions, more))
+    Ok(items)
+}
+
+/// At most `limit` versions of all functions, those behind `after`.
+fn page_with_versions(
+    snapshot: &mut dyn Read,
+    prefix: &Key,
+    after: Option<(FunctionId, Version)>,
+    limit: usize,
+) -> Result<Vec<Item>, LambdaError> {
+    let mut items = Vec::new();
+    let add = |items: &mut Vec<Item>, snapshot: &mut dyn Read, id: &FunctionId, latest, after| {
+        let found = versions(snapshot, id, latest, after, limit - items.len())?;
+        items.extend(found.into_iter().map(|(version, record)| Item { id: id.clone(), version, record }));
+        Ok::<(), LambdaError>(())
+    };
+    // The rest of the function that the page before ended in, unless it was deleted meanwhile.
+    if let Some((id, version)) = &after
+        && let Some(latest) = lookup::record(snapshot, id, Version::Latest)?
+    {
+        add(&mut items, snapshot, id, latest, Some(*version))?;
+    }
+    for item in page(snapshot, prefix, after.as_ref().map(|(id, _)| id), limit)? {
+        if items.len() >= limit {
+            break;
+        }
+        add(&mut items, snapshot, &item.id, item.record, None)?;
+    }
+    Ok(items)
 }
 
 #[cfg(test)]
@@ -116,6 +163,39 @@ mod tests {
         let all = bed.run::<ListFunctions>(all).await.unwrap().functions.unwrap().remove(0);
         assert_eq!(all.function_arn.as_deref(), Some("arn:aws:lambda:us-east-1:000000000000:function:a:$LATEST"));
         assert_eq!(all.version.as_deref(), Some("$LATEST"));
+    }
+
+    #[tokio::test]
+    async fn all_versions_of_all_functions_are_listed_over_pages() {
+        let bed = Bed::new().await;
+        for name in ["b", "a", "c"] {
+            bed.create_active(name).await;
+        }
+        for content in [&b"1"[..], b"2", b"3"] {
+            bed.update_code("a", content).await;
+            bed.publish("a").await;
+        }
+        bed.publish("c").await;
+        let all = ["a:$LATEST", "a:1", "a:2", "a:3", "b:$LATEST", "c:$LATEST", "c:1"];
+        for size in 1..=8 {
+            let (mut listed, mut marker) = (Vec::new(), None);
+            loop {
+                let input = ListFunctionsRequest {
+                    function_version: Some(FunctionVersion::All),
+                    max_items: Some(size),
+                    marker,
+                    ..Default::default()
+                };
+                let page = bed.run::<ListFunctions>(input).await.unwrap();
+                let arns = page.functions.unwrap().into_iter().filter_map(|function| function.function_arn);
+                listed.extend(arns.map(|arn| arn.rsplit_once("function:").unwrap().1.to_owned()));
+                marker = page.next_marker;
+                if marker.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(listed, all, "pages of {size}");
+        }
     }
 
     #[tokio::test]

@@ -2,15 +2,20 @@
 
 mod add_layer_version_permission;
 mod add_permission;
+mod create_alias;
 mod create_function;
 mod create_function_url_config;
+mod delete_alias;
 mod delete_function;
+mod delete_function_concurrency;
 mod delete_function_event_invoke_config;
 mod delete_function_url_config;
 mod delete_layer_version;
 mod get_account_settings;
+mod get_alias;
 mod get_function;
 mod get_function_code_signing_config;
+mod get_function_concurrency;
 mod get_function_configuration;
 mod get_function_event_invoke_config;
 mod get_function_recursion_config;
@@ -23,13 +28,17 @@ mod get_runtime_management_config;
 pub(crate) mod invoke;
 mod invoke_async;
 mod invoke_with_response_stream;
+mod list_aliases;
 mod list_function_event_invoke_configs;
 mod list_function_url_configs;
 mod list_functions;
 mod list_layer_versions;
 mod list_layers;
 mod list_tags;
+mod list_versions_by_function;
 mod publish_layer_version;
+mod publish_version;
+mod put_function_concurrency;
 mod put_function_event_invoke_config;
 mod put_function_recursion_config;
 mod put_runtime_management_config;
@@ -37,13 +46,15 @@ mod remove_layer_version_permission;
 mod remove_permission;
 mod tag_resource;
 mod untag_resource;
+mod update_alias;
 mod update_function_code;
 mod update_function_configuration;
 mod update_function_event_invoke_config;
 mod update_function_url_config;
 
 use crate::error::LambdaError;
-use crate::model::{FunctionConfig, FunctionRecord, Qualifier};
+use crate::lookup::Found;
+use crate::model::FunctionConfig;
 use crate::rules::name::{self, FunctionReference};
 use crate::{Lambda, api};
 use gust_kit::{Cx, Op};
@@ -52,15 +63,20 @@ use gust_kit::{Cx, Op};
 pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::AddLayerVersionPermission>(),
     Op::of::<api::AddPermission>(),
+    Op::of::<api::CreateAlias>(),
     Op::of::<api::CreateFunction>(),
     Op::of::<api::CreateFunctionUrlConfig>(),
+    Op::of::<api::DeleteAlias>(),
     Op::of::<api::DeleteFunction>(),
+    Op::of::<api::DeleteFunctionConcurrency>(),
     Op::of::<api::DeleteFunctionEventInvokeConfig>(),
     Op::of::<api::DeleteFunctionUrlConfig>(),
     Op::of::<api::DeleteLayerVersion>(),
     Op::of::<api::GetAccountSettings>(),
+    Op::of::<api::GetAlias>(),
     Op::of::<api::GetFunction>(),
     Op::of::<api::GetFunctionCodeSigningConfig>(),
+    Op::of::<api::GetFunctionConcurrency>(),
     Op::of::<api::GetFunctionConfiguration>(),
     Op::of::<api::GetFunctionEventInvokeConfig>(),
     Op::of::<api::GetFunctionRecursionConfig>(),
@@ -73,13 +89,17 @@ pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::Invoke>(),
     Op::of::<api::InvokeAsync>(),
     Op::of::<api::InvokeWithResponseStream>(),
+    Op::of::<api::ListAliases>(),
     Op::of::<api::ListFunctionEventInvokeConfigs>(),
     Op::of::<api::ListFunctionUrlConfigs>(),
     Op::of::<api::ListFunctions>(),
     Op::of::<api::ListLayerVersions>(),
     Op::of::<api::ListLayers>(),
     Op::of::<api::ListTags>(),
+    Op::of::<api::ListVersionsByFunction>(),
     Op::of::<api::PublishLayerVersion>(),
+    Op::of::<api::PublishVersion>(),
+    Op::of::<api::PutFunctionConcurrency>(),
     Op::of::<api::PutFunctionEventInvokeConfig>(),
     Op::of::<api::PutFunctionRecursionConfig>(),
     Op::of::<api::PutRuntimeManagementConfig>(),
@@ -87,13 +107,14 @@ pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::RemovePermission>(),
     Op::of::<api::TagResource>(),
     Op::of::<api::UntagResource>(),
+    Op::of::<api::UpdateAlias>(),
     Op::of::<api::UpdateFunctionCode>(),
     Op::of::<api::UpdateFunctionConfiguration>(),
     Op::of::<api::UpdateFunctionEventInvokeConfig>(),
     Op::of::<api::UpdateFunctionUrlConfig>(),
 ];
 
-/// The function that a request names, as it is stored.
+/// The version of a function that a request names, as it is stored.
 ///
 /// Errors: those of [`name::resolve`], and ResourceNotFoundException for a function or qualifier that does
 /// not exist.
@@ -102,12 +123,10 @@ async fn read(
     text: &str,
     qualifier: Option<&str>,
     action: &'static str,
-) -> Result<(FunctionReference, FunctionRecord), LambdaError> {
+) -> Result<(FunctionReference, Found), LambdaError> {
     let reference = name::resolve(text, qualifier, &cx.call, action)?;
-    let exists = !matches!(reference.qualifier, Some(Qualifier::Other(_)));
-    let record = if exists { cx.service.catalog.read(&reference.id).await? } else { None };
-    match record {
-        Some(record) => Ok((reference, record)),
+    match cx.service.catalog.read_qualified(&reference.id, reference.qualifier.as_ref()).await? {
+        Some(found) => Ok((reference, found)),
         None => Err(LambdaError::FunctionNotFound { arn: reference.id.qualified_arn(reference.qualifier.as_ref()) }),
     }
 }

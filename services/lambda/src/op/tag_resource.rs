@@ -1,7 +1,7 @@
 //! Adds tags to a function, or changes their values.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html>
-//! Deviations: only functions have tags; neither RevisionId nor LastModified changes (inferred).
+//! Deviations: only functions have tags; LastModified does not change (inferred), RevisionId does (recorded).
 //! Errors: ResourceNotFoundException, InvalidParameterValueException.
 
 use crate::api::{TagResource, TagResourceRequest, TagResourceResponse};
@@ -21,10 +21,12 @@ impl Operation for TagResource {
         if added.is_empty() {
             return Err(ParameterError::NoTags.into());
         }
+        let revision_id = cx.platform().uuid();
         let tagged = move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
             let mut record = lifecycle::stored(tx, &id)?;
             record.tags.extend(added.clone());
             tags::check(&record.tags)?;
+            record.revision_id.clone_from(&revision_id);
             Ok(tx.put(keys::function(&id), keys::encode(&record))?)
         };
         cx.store().transact(tagged).await?;

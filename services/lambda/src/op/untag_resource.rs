@@ -20,9 +20,11 @@ impl Operation for UntagResource {
         if removed.is_empty() {
             return Err(ValidationError::NoTagKeys.into());
         }
+        let revision_id = cx.platform().uuid();
         let untagged = move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
             let mut record = lifecycle::stored(tx, &id)?;
             record.tags.retain(|key, _| !removed.contains(key));
+            record.revision_id.clone_from(&revision_id);
             Ok(tx.put(keys::function(&id), keys::encode(&record))?)
         };
         cx.store().transact(untagged).await?;

@@ -1,7 +1,7 @@
 //! Replaces a function's code.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html>
-//! Deviations: an update that follows another waits for it, for at most two seconds; S3, images and versions are
+//! Deviations: an update that follows another waits for it, for at most two seconds; S3 and images are
 //! refused. A dry run checks everything and shows what the function would be, its new CodeSha256 above all.
 //! Errors: as CreateFunction, and ResourceNotFoundException, PreconditionFailedException.
 
@@ -9,7 +9,7 @@ use crate::api::{FunctionConfiguration, UpdateFunctionCode, UpdateFunctionCodeRe
 use crate::code::check_zip_size;
 use crate::error::{LambdaError, ParameterError};
 use crate::lifecycle::check_revision;
-use crate::model::{FunctionId, FunctionRecord, Package};
+use crate::model::{FunctionId, FunctionRecord, Package, Qualifier, Version};
 use crate::output::{View, configuration};
 use crate::rules::configuration::first_architecture;
 use crate::rules::{self, name, runtime, unsupported};
@@ -44,9 +44,17 @@ impl Operation for UpdateFunctionCode {
         }
         let (package, hold) = service.catalog.code().stage(zip).await?;
         let change = move |record: &mut FunctionRecord| apply(record, package.clone());
-        let record = service.change(id.clone(), input.revision_id, vec![hold], change).await?;
-        op::warn_of_architecture(&record.config, machine);
-        Ok(configuration(&id, &record, None, View::Full))
+        let publication = (input.publish == Some(true)).then(|| service.publication(None));
+        let changed =
+            service.change_and_publish(id.clone(), input.revision_id, vec![hold], publication, change).await?;
+        op::warn_of_architecture(&changed.latest.config, machine);
+        Ok(match changed.published {
+            None => configuration(&id, Version::Latest, &changed.latest, None, View::Full),
+            Some((number, version)) => {
+                let qualifier = Qualifier::Number(number);
+                configuration(&id, Version::Number(number), &version, Some(&qualifier), View::Full)
+            }
+        })
     }
 }
 
@@ -60,7 +68,7 @@ async fn dry_run(
     let package = cx.service.catalog.code().inspect(zip).await?;
     apply(&mut record, package)?;
     rules::layer::check_size(record.package.unzipped_bytes, &record.config.layers)?;
-    Ok(configuration(id, &record, None, View::Full))
+    Ok(configuration(id, Version::Latest, &record, None, View::Full))
 }
 
 fn source(input: &mut UpdateFunctionCodeRequest) -> Result<Bytes, LambdaError> {
@@ -212,7 +220,6 @@ mod tests {
                 with(|input| (input.zip_file, input.s3_bucket) = (None, Some("b".into()))),
                 "gust does not support S3Bucket: ",
             ),
-            (with(|input| input.publish = Some(true)), "gust does not support Publish: "),
             (with(|input| input.function_name = "a:1".into()), "This operation is permitted on Lambda functions only."),
         ] {
             let refusal = bed.refusal::<UpdateFunctionCode>(input).await;

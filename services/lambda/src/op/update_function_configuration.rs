@@ -6,6 +6,7 @@
 
 use crate::api::{FunctionConfiguration, UpdateFunctionConfiguration, UpdateFunctionConfigurationRequest};
 use crate::error::LambdaError;
+use crate::model::Version;
 use crate::output::{View, configuration};
 use crate::rules::{self, name, unsupported};
 use crate::{Lambda, op};
@@ -38,7 +39,7 @@ impl Operation for UpdateFunctionConfiguration {
         };
         let record = cx.service.change(id.clone(), revision_id, holds, change).await?;
         op::warn_of_architecture(&record.config, machine);
-        Ok(configuration(&id, &record, None, View::Full))
+        Ok(configuration(&id, Version::Latest, &record, None, View::Full))
     }
 }
 

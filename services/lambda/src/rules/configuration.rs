@@ -44,6 +44,7 @@ pub fn create(input: &CreateFunctionRequest, name: &str, machine: &str) -> Resul
         vpc: input.vpc_config.as_ref().map(vpc),
         // Reading them is not a decision: the operation does it.
         layers: Vec::new(),
+        tenant_isolation: input.tenancy_config.as_ref().map(|it| it.tenant_isolation_mode.as_str().to_owned()),
     })
 }
 

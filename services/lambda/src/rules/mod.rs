@@ -1,5 +1,6 @@
 //! Decisions about requests: values in, values out, no effects.
 
+pub mod aliases;
 pub mod configuration;
 pub mod destination;
 pub mod environment;

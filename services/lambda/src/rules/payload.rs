@@ -16,6 +16,8 @@ pub enum Mode {
     Synchronous,
     /// The payload is kept until it has been run.
     Event,
+    /// The same, by way of InvokeAsync.
+    InvokeAsync,
 }
 
 /// Checks a payload; an absent or empty one is an empty object, as with AWS.
@@ -31,7 +33,11 @@ pub fn check(payload: Option<Bytes>, mode: Mode) -> Result<Bytes, LambdaError> {
             return Err(LambdaError::PayloadTooLarge);
         }
         Mode::Event if payload.len() > limits::PAYLOAD_EVENT_BYTES_MAX => {
-            return Err(LambdaError::EventTooLarge { bytes: payload.len() });
+            return Err(LambdaError::EventTooLarge { bytes: payload.len(), limit: limits::PAYLOAD_EVENT_BYTES_MAX });
+        }
+        Mode::InvokeAsync if payload.len() > limits::PAYLOAD_INVOKE_ASYNC_BYTES_MAX => {
+            let limit = limits::PAYLOAD_INVOKE_ASYNC_BYTES_MAX;
+            return Err(LambdaError::EventTooLarge { bytes: payload.len(), limit });
         }
         _ => {}
     }
@@ -170,6 +176,9 @@ mod tests {
             error.to_string(),
             "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"
         );
+        assert!(check(payload(limits::PAYLOAD_INVOKE_ASYNC_BYTES_MAX), Mode::InvokeAsync).is_ok());
+        let error = check(payload(limits::PAYLOAD_INVOKE_ASYNC_BYTES_MAX + 1), Mode::InvokeAsync).unwrap_err();
+        assert!(error.to_string().ends_with("(limit 262144 bytes)"), "{error}");
     }
 
     #[test]

@@ -2,21 +2,20 @@
 //! nothing (`Publish: false`, an empty list), which clients send as a matter of course.
 
 use crate::api::{
-    CreateFunctionRequest, InvocationRequest, InvokeWithResponseStreamRequest, LayerVersionContentInput, PackageType,
-    SnapStart, SnapStartApplyOn, UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
+    CreateFunctionRequest, InvocationRequest, LayerVersionContentInput, PackageType, PublishVersionRequest, SnapStart,
+    SnapStartApplyOn, UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest,
 };
 use crate::error::ParameterError;
 
 /// One member: whether the request asks for something with it, its path, why it is refused.
 type Row = (bool, &'static str, &'static str);
 
-const VERSIONS: &str = "published versions do not exist yet.";
+const LATEST_PUBLISHED: &str = "it is for functions on capacity providers, which do not exist.";
 const DEAD_LETTERS: &str = "dead-letter queues and topics do not exist yet.";
 const FILE_SYSTEMS: &str = "file systems cannot be mounted.";
 const IMAGES: &str = "container images cannot be run; use a zip.";
 const SIGNING: &str = "code signing does not exist yet.";
-const SNAPSHOTS: &str = "snapshots are made of published versions, which do not exist yet.";
-const TENANTS: &str = "tenant isolation does not exist yet.";
+const SNAPSHOTS: &str = "snapshots cannot be made.";
 const CAPACITY: &str = "capacity providers do not exist.";
 const DURABLE: &str = "durable functions do not exist yet.";
 const OWN_RUNTIMES: &str = "customer-managed runtimes do not exist.";
@@ -40,13 +39,11 @@ pub fn check_create(input: &CreateFunctionRequest) -> Result<(), ParameterError>
         (code.s3_bucket.is_some() && code.zip_file.is_none(), "Code.S3Bucket", BUCKETS),
         (code.s3_key.is_some() && code.zip_file.is_none(), "Code.S3Key", BUCKETS),
         (asks(&code.source_kms_key_arn), "Code.SourceKMSKeyArn", "packages are not encrypted."),
-        (input.publish == Some(true), "Publish", VERSIONS),
-        (input.publish_to.is_some(), "PublishTo", VERSIONS),
+        (input.publish_to.is_some(), "PublishTo", LATEST_PUBLISHED),
         (input.dead_letter_config.as_ref().is_some_and(|it| asks(&it.target_arn)), "DeadLetterConfig", DEAD_LETTERS),
         (has_items(&input.file_system_configs), "FileSystemConfigs", FILE_SYSTEMS),
         (asks(&input.code_signing_config_arn), "CodeSigningConfigArn", SIGNING),
         (asks_for_snapshots(&input.snap_start), "SnapStart", SNAPSHOTS),
-        (input.tenancy_config.is_some(), "TenancyConfig", TENANTS),
         (input.capacity_provider_config.is_some(), "CapacityProviderConfig", CAPACITY),
         (input.durable_config.is_some(), "DurableConfig", DURABLE),
         (input.runtime_config.is_some(), "RuntimeConfig", OWN_RUNTIMES),
@@ -68,8 +65,7 @@ pub fn check_update_code(input: &UpdateFunctionCodeRequest) -> Result<(), Parame
         (input.s3_bucket.is_some() && input.zip_file.is_none(), "S3Bucket", BUCKETS),
         (input.s3_key.is_some() && input.zip_file.is_none(), "S3Key", BUCKETS),
         (asks(&input.source_kms_key_arn), "SourceKMSKeyArn", "packages are not encrypted."),
-        (input.publish == Some(true), "Publish", VERSIONS),
-        (input.publish_to.is_some(), "PublishTo", VERSIONS),
+        (input.publish_to.is_some(), "PublishTo", LATEST_PUBLISHED),
     ])
 }
 
@@ -87,17 +83,14 @@ pub fn check_update_configuration(input: &UpdateFunctionConfigurationRequest) ->
     ])
 }
 
-/// Refuses what InvokeWithResponseStream cannot honour.
-pub fn check_stream(input: &InvokeWithResponseStreamRequest) -> Result<(), ParameterError> {
-    refuse_first(&[(input.tenant_id.is_some(), "TenantId", TENANTS)])
+/// Refuses what PublishVersion cannot honour.
+pub fn check_publish(input: &PublishVersionRequest) -> Result<(), ParameterError> {
+    refuse_first(&[(input.publish_to.is_some(), "PublishTo", LATEST_PUBLISHED)])
 }
 
 /// Refuses what Invoke cannot honour.
 pub fn check_invoke(input: &InvocationRequest) -> Result<(), ParameterError> {
-    refuse_first(&[
-        (input.tenant_id.is_some(), "TenantId", TENANTS),
-        (input.durable_execution_name.is_some(), "DurableExecutionName", DURABLE),
-    ])
+    refuse_first(&[(input.durable_execution_name.is_some(), "DurableExecutionName", DURABLE)])
 }
 
 fn asks(text: &Option<String>) -> bool {
@@ -115,7 +108,7 @@ fn asks_for_snapshots(snap_start: &Option<SnapStart>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::DeadLetterConfig;
+    use crate::api::{DeadLetterConfig, FunctionVersionLatestPublished};
 
     #[track_caller]
     fn check(change: fn(&mut CreateFunctionRequest), member: Option<&str>) {
@@ -134,7 +127,7 @@ mod tests {
     #[test]
     fn what_asks_for_nothing_is_let_through() {
         check(|_| {}, None);
-        check(|input| input.publish = Some(false), None);
+        check(|input| input.publish = Some(true), None);
         check(|input| input.layers = Some(vec!["arn".into()]), None);
         check(|input| input.dead_letter_config = Some(DeadLetterConfig { target_arn: Some(String::new()) }), None);
         check(|input| input.snap_start = Some(SnapStart { apply_on: Some(SnapStartApplyOn::None) }), None);
@@ -144,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
-        check(|input| input.publish = Some(true), Some("Publish"));
+        check(|input| input.publish_to = Some(FunctionVersionLatestPublished::LatestPublished), Some("PublishTo"));
         let target = |input: &mut CreateFunctionRequest| {
             input.dead_letter_config = Some(DeadLetterConfig { target_arn: Some("arn".into()) });
         };
@@ -156,7 +149,6 @@ mod tests {
         check(|input| input.package_type = Some(PackageType::Image), Some("PackageType"));
         check(|input| input.code.image_uri = Some("image".into()), Some("Code.ImageUri"));
         check(|input| input.code.s3_bucket = Some("bucket".into()), Some("Code.S3Bucket"));
-        check(|input| input.tenancy_config = Some(Default::default()), Some("TenancyConfig"));
         check(|input| input.durable_config = Some(Default::default()), Some("DurableConfig"));
         check(|input| input.capacity_provider_config = Some(Default::default()), Some("CapacityProviderConfig"));
         check(|input| input.accelerator_config = Some(Default::default()), Some("AcceleratorConfig"));
@@ -167,11 +159,14 @@ mod tests {
 
     #[test]
     fn updates_and_invocations_are_held_to_the_same() {
-        let code = UpdateFunctionCodeRequest { publish: Some(true), ..Default::default() };
-        assert!(check_update_code(&code).unwrap_err().to_string().contains("Publish"));
+        let publish_to = Some(FunctionVersionLatestPublished::LatestPublished);
+        let code = UpdateFunctionCodeRequest { publish_to, ..Default::default() };
+        assert!(check_update_code(&code).unwrap_err().to_string().contains("PublishTo"));
+        let publish = PublishVersionRequest { publish_to, ..Default::default() };
+        assert!(check_publish(&publish).unwrap_err().to_string().contains("PublishTo"));
         let image = UpdateFunctionConfigurationRequest { image_config: Some(Default::default()), ..Default::default() };
         assert!(check_update_configuration(&image).unwrap_err().to_string().contains("ImageConfig"));
-        let tenant = InvocationRequest { tenant_id: Some("a".into()), ..Default::default() };
-        assert!(check_invoke(&tenant).unwrap_err().to_string().contains("TenantId"));
+        let durable = InvocationRequest { durable_execution_name: Some("a".into()), ..Default::default() };
+        assert!(check_invoke(&durable).unwrap_err().to_string().contains("DurableExecutionName"));
     }
 }
