@@ -137,9 +137,10 @@ def test_aliases_are_listed_by_name_and_version(lambda_, two):
          "$LATEST is not supported for an alias pointing to more than 1 version"),
     ],
 )  # fmt: skip
-def test_what_create_alias_refuses(lambda_, two, refused, name, version, weights, code, status, message):
+def test_what_create_alias_refuses(gust, two, refused, name, version, weights, code, status, message):
+    unchecked = gust.client("lambda", validate=False)
     with refused(code, status) as error:
-        lambda_.create_alias(
+        unchecked.create_alias(
             FunctionName=two, Name=name, FunctionVersion=version, RoutingConfig={"AdditionalVersionWeights": weights}
         )
     assert message in error["Error"]["Message"]
