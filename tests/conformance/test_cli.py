@@ -164,3 +164,33 @@ def test_gust_doctor_reports(gust):
     assert verdicts["sandbox"] in ("good", "note") and verdicts["endpoint"] == "good"
     assert [row["runtime"] for row in report["runtimes"]] == [f"python3.{minor}" for minor in range(9, 15)]
     assert report["guarantees"]
+
+
+@pytest.mark.inferred
+def test_versions_aliases_and_concurrency(aws, tmp_path):
+    name = unique("cli")
+    (tmp_path / "code.zip").write_bytes(python_package(SOURCE))
+    aws("lambda", "create-function", "--function-name", name, "--runtime", "python3.11", "--role", ROLE,
+        "--handler", "app.handler", "--zip-file", "fileb://code.zip", "--publish")  # fmt: skip
+    aws("lambda", "wait", "published-version-active", "--function-name", name, "--qualifier", "1")
+    aws("lambda", "wait", "function-updated-v2", "--function-name", name)
+    aws("lambda", "update-function-configuration", "--function-name", name, "--memory-size", "256")
+    aws("lambda", "wait", "function-updated-v2", "--function-name", name)
+    assert aws("lambda", "publish-version", "--function-name", name)["Version"] == "2"
+    versions = aws("lambda", "list-versions-by-function", "--function-name", name)["Versions"]
+    assert [(it["Version"], it["MemorySize"]) for it in versions] == [("$LATEST", 256), ("1", 128), ("2", 256)]
+    alias = aws("lambda", "create-alias", "--function-name", name, "--name", "live", "--function-version", "1",
+                "--routing-config", "AdditionalVersionWeights={2=1.0}")  # fmt: skip
+    assert alias["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 1.0}}
+    answer = aws("lambda", "invoke", "--function-name", f"{name}:live", "--payload", '{"who": "cli"}', "out.json")
+    assert answer["ExecutedVersion"] == "2"
+    alias = aws("lambda", "update-alias", "--function-name", name, "--name", "live", "--function-version", "2",
+                "--routing-config", "AdditionalVersionWeights={}")  # fmt: skip
+    assert alias["FunctionVersion"] == "2" and "RoutingConfig" not in alias
+    assert "[live]" in aws("lambda", "delete-function", "--function-name", name, "--qualifier", "2", status=255)
+    aws("lambda", "delete-function", "--function-name", name, "--qualifier", "1")
+    aws("lambda", "put-function-concurrency", "--function-name", name, "--reserved-concurrent-executions", "0")
+    stopped = aws("lambda", "invoke", "--function-name", name, "out.json", status=255)
+    assert "TooManyRequestsException" in stopped
+    aws("lambda", "delete-function-concurrency", "--function-name", name)
+    aws("lambda", "invoke", "--function-name", name, "--qualifier", "live", "--payload", "{}", "out.json")

@@ -54,21 +54,17 @@ def test_zero_stops_a_function_and_taking_it_back_starts_it(lambda_, sleeper):
 
 
 @pytest.mark.documented(GUIDE)
-def test_a_reservation_holds_over_all_versions_and_at_once(lambda_, sleeper):
+def test_a_reservation_holds_over_all_versions_and_at_once(gust, lambda_, sleeper):
+    running = lambda: gust.health()["invocations"]["running"]
     lambda_.publish_version(FunctionName=sleeper)
     reserve(lambda_, sleeper, 1)
+    wait_for(lambda: running() == 0, "earlier invocations to end")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         busy = pool.submit(result, lambda_, sleeper, 5, Qualifier="1")
-
-        def throttled():
-            try:
-                invoke(lambda_, sleeper, 0)
-            except lambda_.exceptions.TooManyRequestsException as error:
-                return error.response["Reason"]
-            return None
-
-        reason = wait_for(throttled, "the version to take the function's only place")
-        assert reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        wait_for(lambda: running() == 1, "the version to take the function's only place")
+        with pytest.raises(lambda_.exceptions.TooManyRequestsException) as refused:
+            invoke(lambda_, sleeper, 0)
+        assert refused.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
         reserve(lambda_, sleeper, 2)
         assert result(lambda_, sleeper, 0) == "$LATEST", "a higher reservation holds from the next invocation on"
         assert busy.result() == "1"

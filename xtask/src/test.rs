@@ -26,7 +26,7 @@ pub enum Part {
     E2e,
 }
 
-const ALL: [Part; 8] =
+const ALL: [Part; 7] =
     [Part::Unit, Part::Runtimes, Part::Conformance, Part::OrdinaryUser, Part::RustSdk, Part::JsSdk, Part::E2e];
 
 /// Its flags.
