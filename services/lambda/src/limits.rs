@@ -68,8 +68,10 @@ pub const URL_ID_CHARS: usize = 32;
 
 // From here on gust's own bounds, which AWS does not document.
 
-/// Most entries of a package: unpacking is bounded in inodes too.
+/// Most files and folders of a package: unpacking is bounded in inodes too.
 pub const ZIP_ENTRIES_MAX: usize = 200_000;
+/// Greatest length of the paths of all files and folders of a package together, in bytes: a deep name makes many folders.
+pub const ZIP_TREE_BYTES_MAX: usize = 67_108_864;
 /// Longest path inside a package, in bytes (PATH_MAX less room for the folder).
 pub const ZIP_PATH_BYTES_MAX: usize = 3_584;
 /// Longest name of a file or folder inside a package, in bytes (NAME_MAX).

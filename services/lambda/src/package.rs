@@ -13,6 +13,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use zip::ZipArchive;
+use zip::read::ZipFile;
 
 /// Why a zip was not unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +55,7 @@ pub fn unpack(zip: &[u8], target: Target<'_>) -> Result<u64, UnpackError> {
     let mut unpacking = Unpacking { target, unpacked_bytes: 0, buffer: vec![0; COPY_BYTES] };
     unpacking.make_folders(&plan)?;
     for entry in &plan.entries {
-        unpacking.write(&mut archive, entry)?;
+        unpacking.write(&mut archive, &plan, entry)?;
     }
     unpacking.finish(&plan)?;
     Ok(unpacking.unpacked_bytes)
@@ -75,6 +76,8 @@ type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 /// What the zip holds, by path.
 struct Plan {
     kinds: HashMap<PathBuf, Kind>,
+    /// The length of all paths in `kinds` together: one deep name makes many folders.
+    path_bytes: usize,
     entries: Vec<Entry>,
 }
 
@@ -96,7 +99,7 @@ struct Entry {
 
 impl Plan {
     fn read(archive: &mut Archive<'_>) -> Result<Plan, UnpackError> {
-        let mut plan = Plan { kinds: HashMap::new(), entries: Vec::new() };
+        let mut plan = Plan { kinds: HashMap::new(), path_bytes: 0, entries: Vec::new() };
         for index in 0..archive.len() {
             let file = archive.by_index(index).map_err(|error| refuse("an entry cannot be read", &error))?;
             let name = match std::str::from_utf8(file.name_raw()) {
@@ -107,6 +110,9 @@ impl Plan {
             let kind = kind_of(&name, mode).ok_or_else(|| refuse("an entry is no file, folder or link", &name))?;
             let path = path_of(&name).ok_or_else(|| refuse("a name leads out of the folder or is too long", &name))?;
             plan.add(path.clone(), kind).map_err(|()| refuse("an entry exists twice or lies in a file", &name))?;
+            if plan.kinds.len() > limits::ZIP_ENTRIES_MAX || plan.path_bytes > limits::ZIP_TREE_BYTES_MAX {
+                return Err(refuse("there are too many files and folders", &plan.kinds.len()));
+            }
             if kind != Kind::Folder {
                 let exact = file.extra_data_fields().find_map(|field| match field {
                     zip::ExtraField::ExtendedTimestamp(times) => times.mod_time(),
@@ -127,7 +133,7 @@ impl Plan {
     fn add(&mut self, path: PathBuf, kind: Kind) -> Result<(), ()> {
         for above in path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
             match self.kinds.insert(above.to_owned(), Kind::Folder) {
-                None => {}
+                None => self.path_bytes += above.as_os_str().len(),
                 // What lies above a folder was noted with it.
                 Some(Kind::Folder) => break,
                 Some(Kind::File | Kind::Link) => return Err(()),
@@ -136,6 +142,7 @@ impl Plan {
         if path.as_os_str().is_empty() {
             return if kind == Kind::Folder { Ok(()) } else { Err(()) };
         }
+        self.path_bytes += path.as_os_str().len();
         match (self.kinds.insert(path, kind), kind) {
             (None, _) | (Some(Kind::Folder), Kind::Folder) => Ok(()),
             _ => Err(()),
@@ -185,17 +192,21 @@ fn path_of(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Whether a link at `path` with this target stays inside the folder, by its text.
-fn stays_inside(path: &Path, target: &str) -> bool {
+/// Whether a link at `path` with this target stays inside the folder. The text alone does not tell: what `..` leads
+/// to after another link is that link's business, so that it may only follow a folder.
+fn stays_inside(plan: &Plan, path: &Path, target: &str) -> bool {
     if target.is_empty() || target.starts_with('/') || target.contains('\0') {
         return false;
     }
-    let mut depth = path.components().count().saturating_sub(1);
+    let mut at = path.parent().unwrap_or(Path::new("")).to_owned();
     for part in target.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        match (part, depth) {
-            ("..", 0) => return false,
-            ("..", _) => depth -= 1,
-            _ => depth += 1,
+        if part != ".." {
+            at.push(part);
+            continue;
+        }
+        // At the top there is nothing above, and what lies behind a link or nowhere has no known place.
+        if plan.kinds.get(&at) != Some(&Kind::Folder) || !at.pop() {
+            return false;
         }
     }
     true
@@ -213,10 +224,10 @@ impl Unpacking<'_> {
         plan.folders().into_iter().try_for_each(|folder| std::fs::create_dir(root.join(folder)))
     }
 
-    fn write(&mut self, archive: &mut Archive<'_>, entry: &Entry) -> Result<(), UnpackError> {
+    fn write(&mut self, archive: &mut Archive<'_>, plan: &Plan, entry: &Entry) -> Result<(), UnpackError> {
         let mut source = archive.by_index(entry.index).map_err(|error| refuse("an entry cannot be read", &error))?;
         if entry.kind == Kind::Link {
-            return self.link(&mut source, entry);
+            return self.link(&mut source, plan, entry);
         }
         let Target::Folder(root) = self.target else {
             return self.copy(&mut source, &mut io::sink());
@@ -230,10 +241,12 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    fn copy(&mut self, source: &mut impl Read, sink: &mut impl Write) -> Result<(), UnpackError> {
+    fn copy(&mut self, source: &mut ZipFile<'_, impl Read>, sink: &mut impl Write) -> Result<(), UnpackError> {
+        let (claimed, before) = (source.size(), self.unpacked_bytes);
         loop {
             let count = match source.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
+                Ok(0) if self.unpacked_bytes - before == claimed => return Ok(()),
+                Ok(0) => return Err(refuse("an entry is not as large as it claims", &claimed)),
                 Ok(count) => count,
                 Err(error) => return Err(damaged(error)),
             };
@@ -250,12 +263,12 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    fn link(&mut self, source: &mut impl Read, entry: &Entry) -> Result<(), UnpackError> {
+    fn link(&mut self, source: &mut impl Read, plan: &Plan, entry: &Entry) -> Result<(), UnpackError> {
         let mut target = Vec::new();
         source.take(limits::ZIP_LINK_BYTES_MAX + 1).read_to_end(&mut target).map_err(damaged)?;
         self.count(target.len())?;
         let target = String::from_utf8(target).map_err(|error| refuse("a link's target is no text", &error))?;
-        if target.len() as u64 > limits::ZIP_LINK_BYTES_MAX || !stays_inside(&entry.path, &target) {
+        if target.len() as u64 > limits::ZIP_LINK_BYTES_MAX || !stays_inside(plan, &entry.path, &target) {
             return Err(refuse("a link leads out of the folder", &target));
         }
         match self.target {
@@ -289,6 +302,9 @@ const COPY_BYTES: usize = 65_536;
 fn time(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
+
+#[cfg(test)]
+mod hostile;
 
 #[cfg(test)]
 mod tests {
