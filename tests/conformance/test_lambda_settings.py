@@ -44,17 +44,16 @@ def test_an_event_invoke_config_lives(lambda_, function, refused):
 
 
 @pytest.mark.inferred
-def test_event_invoke_configs_that_cannot_be(lambda_, function, refused):
+def test_event_invoke_configs_that_cannot_be(gust, lambda_, function, refused):
     put = lambda_.put_function_event_invoke_config
     with refused("InvalidParameterValueException", 400) as error:
         put(FunctionName=function)
     assert error["Error"]["Message"] == "You must specify at least one of error handling or destination setting."
-    for options in ({"MaximumRetryAttempts": 3}, {"MaximumRetryAttempts": -1}, {"MaximumEventAgeInSeconds": 59}, {"MaximumEventAgeInSeconds": 21601}):
-        try:
+    unchecked = gust.client("lambda", validate=False)
+    for member, wrong in [("MaximumRetryAttempts", (-1, 3)), ("MaximumEventAgeInSeconds", (59, 21_601))]:
+        for value in wrong:
             with refused("ValidationException", 400):
-                put(FunctionName=function, **options)
-        except Exception as error:  # botocore knows the minima itself
-            assert "valid min value" in str(error), error
+                unchecked.put_function_event_invoke_config(FunctionName=function, **{member: value})
     with refused("ResourceNotFoundException", 404) as error:
         put(FunctionName=unique("missing"), MaximumRetryAttempts=1)
     assert error["Error"]["Message"] == "The function doesn't exist."

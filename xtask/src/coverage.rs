@@ -86,8 +86,13 @@ fn section(service: &Service, text: &mut String) {
     let mut rows = String::new();
     for (operation, members) in &policies.0 {
         for (member, treatment) in &members.0 {
-            for (key, said) in treatment.0.iter().filter(|(key, _)| key == "accepted" || key == "refused") {
-                let meaning = if key == "accepted" { "accepted, no effect" } else { "refused" };
+            for (key, said) in &treatment.0 {
+                let meaning = match key.as_str() {
+                    "accepted" => "accepted, no effect",
+                    "refused" => "refused",
+                    "honoured" => "honoured",
+                    _ => continue,
+                };
                 let _ = writeln!(rows, "| {operation} | `{member}` | {meaning} | {} |", said.replace('|', "\\|"));
             }
         }

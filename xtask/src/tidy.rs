@@ -3,6 +3,7 @@
 //! It reads lines and no syntax: quick, and exact enough for code that rustfmt has laid out.
 
 use crate::{api, project};
+use gust_codegen::model::Api;
 use std::path::Path;
 
 const FILE_LINES_MAX: usize = 800;
@@ -104,6 +105,31 @@ fn dependencies(manifest: &str) -> Vec<String> {
     names
 }
 
+/// Where members.json says of one member of an operation that it is honoured, it accounts for all of them.
+fn check_members(service: &str, described: &Api, problems: &mut Vec<String>) -> Result<(), String> {
+    let path = project::root().join("services").join(service).join("members.json");
+    for (operation, members) in gust_codegen::read_members(&path)?.0 {
+        let is_complete = members.0.iter().any(|(_, said)| said.0.iter().any(|(key, _)| key == "honoured"));
+        let input = described.operations.get(&operation).and_then(|operation| operation.input.as_ref());
+        let Some(shape) = input.and_then(|input| described.shapes.get(&input.shape)).filter(|_| is_complete) else {
+            continue;
+        };
+        for (member, _) in &shape.members.0 {
+            let is_said = members.0.iter().any(|(path, said)| {
+                path.split('.').next() == Some(member)
+                    && said.0.iter().any(|(key, _)| TREATMENTS.contains(&key.as_str()))
+            });
+            if !is_said {
+                problems.push(format!("services/{service}/members.json: what becomes of {operation}.{member}?"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What may become of a member.
+const TREATMENTS: &[&str] = &["honoured", "accepted", "refused"];
+
 /// Every operation of an api.json has its file, and every file its operation.
 fn check_operations(problems: &mut Vec<String>) -> Result<(), String> {
     for service in project::services()? {
@@ -115,6 +141,7 @@ fn check_operations(problems: &mut Vec<String>) -> Result<(), String> {
                 "services/{service}: api.json is not that of operations.txt; run cargo xtask api {service}"
             ));
         }
+        check_members(&service, &described, problems)?;
         let mut expected = vec!["mod".to_owned()];
         for (name, _) in &described.operations.0 {
             expected.push(gust_codegen::snake_case(name));

@@ -142,7 +142,7 @@ impl Plan {
                 self.find_member(input, path).ok_or_else(|| format!("{file}: {operation} has no member {path}"))?;
                 for (key, text) in &treatment.0 {
                     let worded = WORDINGS.iter().any(|(name, _)| name == key) && text.contains(": ");
-                    if !(worded || matches!(key.as_str(), "accepted" | "refused") && !text.is_empty()) {
+                    if !(worded || matches!(key.as_str(), "accepted" | "refused" | "honoured") && !text.is_empty()) {
                         return Err(format!(
                             "{file}: {operation}.{path}.{key} is not understood; see gust_codegen::MemberPolicies"
                         ));

@@ -95,6 +95,10 @@ pub(crate) fn build_skeleton(key: &SkeletonKey, at: &Path, devices: Devices) -> 
     for name in ["proc", "tmp", "var/task", "var/runtime", "var/lang/gust", "var/lang/bin", "opt", "etc", "dev"] {
         make_dirs(&at.join(name))?;
     }
+    // A zygote's dynamic linker never looks again into folders that were not there when it first looked.
+    for name in ["var/task/lib", "opt/lib"] {
+        make_dirs(&at.join(name))?;
+    }
     for name in SYSTEM_DIRS {
         show_system_dir(at, name)?;
     }
