@@ -9,7 +9,7 @@ use gust_blob::{Blobs, BlobsOptions};
 use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, Serving};
 use gust_iam::{Iam, Policies, Roles};
 use gust_invoke::{Engine, Launcher, Ports, SdkFolders};
-use gust_kit::ports::{Authorizer, CredentialSource, Credentials, RoleDirectory, UserKeys};
+use gust_kit::ports::{Authorizer, CredentialSource, Credentials, RoleDirectory, ServiceRoles, UserKeys};
 use gust_kit::{Endpoint, Platform, Registry, ServiceEndpoint};
 use gust_lambda::{Catalog, CodeStore, Durability, Lambda};
 use gust_logs::Logs;
@@ -102,8 +102,7 @@ impl World {
             sdk: surroundings.sdk.clone(),
         };
         let engine = Engine::new(engine_settings(config), platform.clone(), surroundings.launcher.clone(), ports);
-        let settings =
-            gust_lambda::Settings { concurrent_executions: config.concurrency.cast_signed(), ..Default::default() };
+        let settings = lambda_settings(config, &platform);
         let lambda = Lambda::open(platform.clone(), catalog.clone(), Arc::new(engine.clone()), settings);
         let lambda = lambda.await.context("cannot open the functions")?;
         let registry = Registry::new([
@@ -197,6 +196,16 @@ fn open_catalog(platform: &Platform, blobs: Blobs, folder: &Path, is_ephemeral: 
     let code = CodeStore::open(blobs, folder.join("code"), durability, platform.ids.clone());
     let code = Arc::new(code.context("cannot open the unpacked code")?);
     Ok(Arc::new(Catalog::new(platform.clone(), code, gust_lambda::limits::SETTLE_WAIT_MS)))
+}
+
+/// With verified signatures a function's role must exist and trust Lambda.
+fn lambda_settings(config: &Config, platform: &Platform) -> gust_lambda::Settings {
+    let roles = || Arc::new(Roles::new(platform.store.clone())) as Arc<dyn ServiceRoles>;
+    gust_lambda::Settings {
+        concurrent_executions: config.concurrency.cast_signed(),
+        roles: (config.auth == Auth::Strict).then(roles),
+        ..Default::default()
+    }
 }
 
 fn engine_settings(config: &Config) -> gust_invoke::Settings {

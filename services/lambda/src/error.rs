@@ -159,6 +159,9 @@ pub enum LambdaError {
 /// Why a parameter is refused: all of them are `InvalidParameterValueException`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
+    /// The role does not exist, or does not trust Lambda.
+    #[error("The role defined for the function cannot be assumed by Lambda.")]
+    RoleNotAssumable,
     /// A plain name is too long.
     #[error(
         "1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to {}",

@@ -32,7 +32,7 @@ pub use error::{LambdaError, ParameterError, ValidationError};
 pub use link::LINK_PATH;
 
 use bytes::Bytes;
-use gust_kit::ports::Invoker;
+use gust_kit::ports::{Invoker, ServiceRoles};
 use gust_kit::{Call, Need, Op, Platform, ResourceFacts, Service};
 use gust_store::Tx;
 use gust_types::{AwsError, Doc, Ids};
@@ -47,12 +47,14 @@ pub mod api {
 }
 
 /// What a gust may set about Lambda.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// The architecture of programs that this machine runs: `x86_64` or `arm64`.
     pub machine: &'static str,
     /// Concurrent executions of an account in a region, as GetAccountSettings shows them.
     pub concurrent_executions: i32,
+    /// Asked whether Lambda may act in a function's role; `None` where every role will do (`--auth open`).
+    pub roles: Option<Arc<dyn ServiceRoles>>,
 }
 
 impl Default for Settings {
@@ -60,6 +62,7 @@ impl Default for Settings {
         Settings {
             machine: if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" },
             concurrent_executions: limits::CONCURRENT_EXECUTIONS_DEFAULT,
+            roles: None,
         }
     }
 }
@@ -90,6 +93,15 @@ impl Lambda {
         let lambda = Arc::new(Lambda { platform, catalog, invoker, links, settings, telling: Default::default() });
         lambda.tell_all_reservations().await?;
         Ok(lambda)
+    }
+
+    /// Refuses a role that Lambda may not act in for the function `function_arn`.
+    ///
+    /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html>
+    async fn check_role(&self, role_arn: &str, function_arn: &str) -> Result<(), LambdaError> {
+        let Some(roles) = &self.settings.roles else { return Ok(()) };
+        let may_assume = roles.may_assume("lambda.amazonaws.com", role_arn, function_arn).await?;
+        if may_assume { Ok(()) } else { Err(ParameterError::RoleNotAssumable.into()) }
     }
 
     /// Its functions.

@@ -203,6 +203,16 @@ impl Bed {
         Bed::over(self.store.clone(), self.blobs.clone(), self.clock.clone(), self.folder.clone(), 2).await
     }
 
+    /// A service that asks whether Lambda may act in a role.
+    pub async fn with_roles() -> Bed {
+        let mut bed = Bed::new().await;
+        let Lambda { platform, catalog, settings, .. } = &*bed.lambda;
+        let settings = Settings { roles: Some(Arc::new(OneRole)), ..settings.clone() };
+        let lambda = Lambda::open(platform.clone(), catalog.clone(), bed.invoker.clone(), settings).await.unwrap();
+        bed.lambda = lambda;
+        bed
+    }
+
     async fn over(
         store: Store,
         blobs: Blobs,
@@ -400,4 +410,22 @@ async fn a_function_lives_through_the_wire() {
     assert_eq!((gone.status, gone.header("x-amzn-errortype")), (404, Some("ResourceNotFoundException")));
     let listed = exchange(&bed, "GET", "/2015-03-31/functions/?MaxItems=10", &[], "").await;
     assert_eq!(json(&listed), serde_json::json!({"Functions": []}));
+}
+
+/// The only role that trusts Lambda in [`Bed::with_roles`].
+pub const TRUSTING_ROLE: &str = "arn:aws:iam::000000000000:role/trusting";
+
+struct OneRole;
+
+#[async_trait::async_trait]
+impl gust_kit::ports::ServiceRoles for OneRole {
+    async fn may_assume(
+        &self,
+        service: &str,
+        role_arn: &str,
+        source_arn: &str,
+    ) -> Result<bool, gust_store::StoreError> {
+        assert_eq!((service, source_arn), ("lambda.amazonaws.com", "arn:aws:lambda:us-east-1:000000000000:function:a"));
+        Ok(role_arn == TRUSTING_ROLE)
+    }
 }

@@ -25,6 +25,18 @@ pub(crate) struct MadeSession {
     pub user_id: String,
 }
 
+impl MadeSession {
+    /// Its credentials as responses show them, this once.
+    pub fn show(&self) -> crate::api::Credentials {
+        crate::api::Credentials {
+            access_key_id: self.credentials.access_key_id.clone(),
+            secret_access_key: self.credentials.secret_access_key.clone(),
+            session_token: self.credentials.session_token.clone().unwrap_or_default(),
+            expiration: self.expires_at_ms,
+        }
+    }
+}
+
 /// Woken by every change of a user's key.
 pub(crate) const CHANGES_TOPIC: &str = "sts/user-keys";
 
@@ -112,6 +124,13 @@ impl KeyRing {
         };
         let is_new = self.platform.store.transact(make).await?.value;
         Ok(is_new.then_some(credentials))
+    }
+
+    /// The account that a key belongs to, also of one that is inactive or has ended.
+    pub(crate) async fn account_of(&self, access_key_id: &str) -> Result<Option<String>, StoreError> {
+        let key = keys::key(access_key_id);
+        let find = move |read: &mut dyn Read| KeyRecord::load(read, &key);
+        Ok(self.platform.store.read(find).await?.map(|record| record.account))
     }
 
     /// Makes a session and keeps it.

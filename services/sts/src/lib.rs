@@ -8,6 +8,7 @@ mod keys;
 pub mod limits;
 mod model;
 mod op;
+mod rules;
 mod user_keys;
 
 pub use error::StsError;

@@ -6,6 +6,18 @@
 pub const SESSION_DURATION_DEFAULT_S: u32 = 3_600;
 /// The longest life of a session that a session asks for (role chaining), in seconds.
 pub const CHAINED_DURATION_MAX_S: u32 = 3_600;
+/// The life of a session of GetSessionToken and GetFederationToken if nothing else is asked for, in seconds.
+///
+/// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html>
+pub const TOKEN_DURATION_DEFAULT_S: u32 = 43_200;
+/// The longest life of such a session of an account's root, in seconds; what is longer becomes this.
+pub const ROOT_TOKEN_DURATION_MAX_S: u32 = 3_600;
+/// Most managed session policies.
+pub const POLICY_ARNS_MAX: usize = 10;
+/// Greatest size of all session policies together, in characters.
+pub const SESSION_POLICY_CHARACTERS_MAX: usize = 2_048;
+/// Most tags of a session.
+pub const TAGS_MAX: usize = 50;
 /// How long a record outlives its session, so that a late request hears "expired" and not "unknown", in milliseconds.
 pub const EXPIRED_KEPT_MS: i64 = 3_600_000;
 /// How many expired sessions a new one removes at most.

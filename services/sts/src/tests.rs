@@ -4,7 +4,7 @@ use crate::error::StsError;
 use crate::{KeyRing, RolePolicy, Sts};
 use async_trait::async_trait;
 use gust_kit::ports::{RoleDirectory, RoleSummary};
-use gust_kit::{Call, Cx, Operation, Platform, Principal};
+use gust_kit::{Call, Cx, Operation, Platform, Principal, PrincipalKind};
 use gust_store::{Store, StoreError};
 use gust_types::{AccountId, AwsError, ManualClock, Region, RequestId, SeededIds};
 use std::sync::Arc;
@@ -96,4 +96,14 @@ impl Bed {
 pub fn refusal<T: std::fmt::Debug>(result: Result<T, StsError>) -> (String, String) {
     let error = AwsError::from(result.unwrap_err());
     (error.code.into_owned(), error.message)
+}
+
+/// A user of the account.
+pub fn user(bed: &Bed) -> Principal {
+    Principal {
+        kind: PrincipalKind::User,
+        arn: "arn:aws:iam::000000000000:user/ann".to_owned(),
+        user_id: "AIDAANN".to_owned(),
+        ..Principal::root(bed.account(), None)
+    }
 }

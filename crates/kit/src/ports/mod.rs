@@ -18,5 +18,5 @@ pub use functions::{
 pub use keys::{UserKey, UserKeys};
 pub use logs::{LogDestination, LogLine, LogSink};
 pub use policies::{Boundary, PolicySource, PrincipalPolicies};
-pub use roles::{RoleDirectory, RoleSummary};
+pub use roles::{RoleDirectory, RoleSummary, ServiceRoles};
 pub use urls::{FunctionUrl, UrlAuth, UrlCors, UrlDirectory, UrlInvokeMode};

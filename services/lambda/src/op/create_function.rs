@@ -2,7 +2,7 @@
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>
 //! Deviations: the package is unpacked before the answer, so that Pending lasts only as long as one more write; the
-//! role is not checked; S3, images and what else `rules/unsupported.rs` lists are refused.
+//! role is not checked with `--auth open`; S3, images and what else `rules/unsupported.rs` lists are refused.
 //! Errors: InvalidParameterValueException, ValidationException, ResourceConflictException,
 //! CodeStorageExceededException, RequestEntityTooLargeException.
 
@@ -33,6 +33,7 @@ impl Operation for CreateFunction {
         if service.catalog.read(&id).await?.is_some() {
             return Err(LambdaError::FunctionExists { name: id.name.to_string() });
         }
+        service.check_role(&config.role, &id.arn()).await?;
         let (layers, mut holds) = service.use_layers(&cx.call, input.layers.as_deref().unwrap_or_default()).await?;
         let (package, hold) = service.catalog.code().stage(zip).await?;
         rules::layer::check_size(package.unzipped_bytes, &layers)?;
@@ -233,5 +234,23 @@ mod tests {
         assert_eq!((error.code.as_ref(), error.status), ("CodeStorageExceededException", 400));
         assert_eq!(bed.lambda.collect().await.unwrap(), 0);
         assert!(bed.lambda.catalog().code().stored().await.unwrap().is_empty(), "the refused package is removed");
+    }
+
+    #[tokio::test]
+    async fn where_roles_count_lambda_must_be_able_to_assume_them() {
+        let bed = Bed::with_roles().await;
+        let message = "The role defined for the function cannot be assumed by Lambda.";
+        let request = |role: &str| CreateFunctionRequest { role: role.to_owned(), ..create_request("a") };
+        assert_eq!(bed.refusal::<CreateFunction>(request("arn:aws:iam::000000000000:role/none")).await, message);
+        bed.run::<CreateFunction>(request(crate::tests::TRUSTING_ROLE)).await.unwrap();
+        bed.lambda.settle_pending().await.unwrap();
+        let update = |role: &str| api::UpdateFunctionConfigurationRequest {
+            function_name: "a".to_owned(),
+            role: Some(role.to_owned()),
+            ..Default::default()
+        };
+        let none = update("arn:aws:iam::000000000000:role/none");
+        assert_eq!(bed.refusal::<api::UpdateFunctionConfiguration>(none).await, message);
+        bed.run::<api::UpdateFunctionConfiguration>(update(crate::tests::TRUSTING_ROLE)).await.unwrap();
     }
 }

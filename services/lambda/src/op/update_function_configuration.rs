@@ -22,6 +22,9 @@ impl Operation for UpdateFunctionConfiguration {
     ) -> Result<FunctionConfiguration, LambdaError> {
         let id = name::resolve_unqualified(&input.function_name, &cx.call, "UpdateFunctionConfiguration")?;
         unsupported::check_update_configuration(&input)?;
+        if let Some(role) = &input.role {
+            cx.service.check_role(role, &id.arn()).await?;
+        }
         let (machine, revision_id) = (cx.service.settings.machine, input.revision_id.take());
         let (layers, holds) = match &input.layers {
             Some(arns) => {

@@ -1,24 +1,33 @@
 //! Makes a session of a role.
 //!
 //! AWS: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
-//! Deviations: trust policies and session policies are not evaluated yet; with `--auth open` a role need not exist; the
-//! account's root may assume roles. Errors: AccessDenied, ValidationError.
+//! Deviations: with `--auth open` a role need not exist; the account's root may assume roles; a managed session policy
+//! that does not exist allows nothing and is not refused. Trust policies are evaluated before this runs (`--auth strict`).
+//! Errors: AccessDenied, MalformedPolicyDocument, PackedPolicyTooLarge, ValidationError.
 
-use crate::api::{AssumeRole, AssumeRoleRequest, AssumeRoleResponse, AssumedRoleUser, Credentials};
+use crate::api::{AssumeRole, AssumeRoleRequest, AssumeRoleResponse, AssumedRoleUser};
 use crate::error::StsError;
 use crate::key_ring::NewSession;
 use crate::limits::{CHAINED_DURATION_MAX_S, SESSION_DURATION_DEFAULT_S};
 use crate::model::RoleName;
+use crate::rules::session::{Given, packed_size, session};
 use crate::{RolePolicy, Sts};
 use gust_kit::ports::RoleSummary;
-use gust_kit::{Cx, Operation, PrincipalKind, Session};
+use gust_kit::{Cx, Operation, PrincipalKind};
 
 impl Operation for AssumeRole {
     type Service = Sts;
     type Error = StsError;
 
     async fn run(cx: &Cx<Sts>, input: AssumeRoleRequest) -> Result<AssumeRoleResponse, StsError> {
-        let AssumeRoleRequest { role_arn, role_session_name, duration_seconds, source_identity, .. } = input;
+        let AssumeRoleRequest { role_arn, role_session_name, duration_seconds, .. } = input;
+        let given = Given {
+            policy: input.policy,
+            policy_arns: input.policy_arns,
+            tags: input.tags,
+            transitive_tag_keys: input.transitive_tag_keys,
+            source_identity: input.source_identity,
+        };
         let role = RoleName::parse(&role_arn).ok_or_else(|| StsError::InvalidRoleArn(role_arn.clone()))?;
         let existing = cx.service.roles.role(&role_arn).await?;
         if existing.is_none() && cx.service.role_policy == RolePolicy::Existing {
@@ -26,18 +35,15 @@ impl Operation for AssumeRole {
         }
         let duration_s = duration_s(duration_seconds, existing.as_ref(), cx.call.principal.kind)?;
         let role_id = existing.map_or_else(|| role.invented_id(), |existing| existing.role_id);
-        let session = Session { issuer_arn: role_arn, source_identity: source_identity.clone(), ..Session::default() };
+        let session = session(role_arn, given, cx.call.principal.session.as_deref())?;
+        let (source_identity, packed_policy_size) = (session.source_identity.clone(), packed_size(&session));
         let new = NewSession::of_role(&role, &role_id, &role_session_name, duration_s, session);
         let made = cx.service.key_ring.make_session(new).await?;
         Ok(AssumeRoleResponse {
-            credentials: Some(Credentials {
-                access_key_id: made.credentials.access_key_id,
-                secret_access_key: made.credentials.secret_access_key,
-                session_token: made.credentials.session_token.unwrap_or_default(),
-                expiration: made.expires_at_ms,
-            }),
+            credentials: Some(made.show()),
             assumed_role_user: Some(AssumedRoleUser { assumed_role_id: made.user_id, arn: made.arn }),
             source_identity,
+            packed_policy_size,
             ..AssumeRoleResponse::default()
         })
     }
@@ -56,6 +62,7 @@ fn duration_s(given: Option<i32>, role: Option<&RoleSummary>, caller: PrincipalK
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Tag;
     use crate::tests::{Bed, ROLE, refusal};
     use gust_kit::Principal;
     use gust_kit::ports::CredentialSource;
@@ -115,5 +122,29 @@ mod tests {
         bed.run_as::<AssumeRole>(session.clone(), lasting(3_600)).await.unwrap();
         let error = refusal(bed.run_as::<AssumeRole>(session, lasting(3_601)).await);
         assert!(error.1.contains("role chaining"), "{}", error.1);
+    }
+
+    /// What AssumeRole was given is with whoever signs with the session's key.
+    #[tokio::test]
+    async fn policies_and_tags_stay_with_the_session() {
+        let bed = Bed::new();
+        let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+        let tag = |key: &str| Tag { key: key.to_owned(), value: "1".to_owned() };
+        let input = AssumeRoleRequest {
+            policy: Some(policy.to_owned()),
+            tags: Some(vec![tag("team"), tag("job")]),
+            transitive_tag_keys: Some(vec!["team".to_owned()]),
+            ..request(ROLE)
+        };
+        let response = bed.run::<AssumeRole>(input).await.unwrap();
+        assert!(response.packed_policy_size.is_some());
+        let key = response.credentials.unwrap().access_key_id;
+        let caller = bed.restarted().owner(&key).await.unwrap().unwrap().principal;
+        let session = caller.session.clone().unwrap();
+        assert_eq!((session.policy.as_deref(), session.issuer_arn.as_str()), (Some(policy), ROLE));
+        assert_eq!((session.tags.len(), session.issued_at_ms), (2, 1_700_000_000_500));
+        let next = bed.run_as::<AssumeRole>(caller, request(ROLE)).await.unwrap().credentials.unwrap();
+        let next = bed.key_ring.owner(&next.access_key_id).await.unwrap().unwrap().principal.session.unwrap();
+        assert_eq!((next.tags.as_slice(), next.is_narrowed()), (&[("team".to_owned(), "1".to_owned())][..], false));
     }
 }
