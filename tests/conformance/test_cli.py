@@ -194,3 +194,26 @@ def test_versions_aliases_and_concurrency(aws, tmp_path):
     assert "TooManyRequestsException" in stopped
     aws("lambda", "delete-function-concurrency", "--function-name", name)
     aws("lambda", "invoke", "--function-name", name, "--qualifier", "live", "--payload", "{}", "out.json")
+
+
+def test_iam_with_its_waiters(aws):
+    name = unique("cli")
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]})  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
+    aws("iam", "create-role", "--role-name", name, "--assume-role-policy-document", trust)
+    arn = aws("iam", "create-policy", "--policy-name", name, "--policy-document", policy)["Policy"]["Arn"]
+    aws("iam", "create-user", "--user-name", name)
+    aws("iam", "create-instance-profile", "--instance-profile-name", name)
+    for waiter, flag, value in (
+        ("role-exists", "--role-name", name),
+        ("policy-exists", "--policy-arn", arn),
+        ("user-exists", "--user-name", name),
+        ("instance-profile-exists", "--instance-profile-name", name),
+    ):
+        aws("iam", "wait", waiter, flag, value)
+    aws("iam", "attach-role-policy", "--role-name", name, "--policy-arn", arn)
+    shown = aws("iam", "get-policy-version", "--policy-arn", arn, "--version-id", "v1")["PolicyVersion"]
+    assert shown["Document"] == json.loads(policy)
+    assert aws("iam", "list-attached-role-policies", "--role-name", name)["AttachedPolicies"][0]["PolicyArn"] == arn
+    assert "DeleteConflict" in aws("iam", "delete-policy", "--policy-arn", arn, status=255)
