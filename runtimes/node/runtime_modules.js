@@ -19,7 +19,7 @@ const FOUND_ANYWAY = ['/opt/nodejs/node_modules', '/var/runtime/node_modules', '
 
 /** Makes both kinds of modules honour NODE_PATH, and gives it Lambda's default. */
 function honourNodePath(major) {
-  process.env.NODE_PATH ??= [`/opt/nodejs/node${major}/node_modules`, ...FOUND_ANYWAY].join(':');
+  process.env.NODE_PATH ||= [`/opt/nodejs/node${major}/node_modules`, ...FOUND_ANYWAY].join(':');
   // This is what the start of a process does with the variable.
   Module._initPaths();
   const folders = process.env.NODE_PATH.split(path.delimiter).filter(

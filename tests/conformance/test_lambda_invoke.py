@@ -217,7 +217,8 @@ def test_boto3_inside_a_function_reaches_this_gust(lambda_):
         "import boto3\n"
         "def handler(event, context):\n"
         "    who = boto3.client('sts').get_caller_identity()\n"
-        "    names = [f['FunctionName'] for f in boto3.client('lambda').list_functions()['Functions']]\n"
+        "    pages = boto3.client('lambda').get_paginator('list_functions').paginate()\n"
+        "    names = [f['FunctionName'] for page in pages for f in page['Functions']]\n"
         "    return who['Arn'], who['Account'], context.function_name in names\n"
     )
     name = create_function(lambda_, source, Timeout=30, MemorySize=512)

@@ -6,7 +6,7 @@ mod python;
 
 use crate::failure::{Context, Failure};
 use crate::interpreters::DeferredLauncher;
-use gust_sandbox::Interpreter;
+use gust_sandbox::{Interpreter, Language};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,6 +30,13 @@ pub enum Sdk {
 impl Sdk {
     /// All of them.
     pub const ALL: [Sdk; 2] = [Sdk::Python, Sdk::Node];
+
+    fn language(self) -> Language {
+        match self {
+            Sdk::Python => Language::Python,
+            Sdk::Node => Language::Node,
+        }
+    }
 
     /// Its name for messages.
     pub fn title(self) -> &'static str {
@@ -159,6 +166,11 @@ pub fn provide(
             return;
         }
         let interpreters = launcher.interpreters().await;
+        if !interpreters.iter().any(|found| found.language == sdk.language()) {
+            // Nothing can ask for it either.
+            sender.send_replace(State::Missing(format!("no {} was found", sdk.language().name())));
+            return;
+        }
         let (begun, limit) = (Instant::now(), Duration::from_millis(INSTALL_MS_MAX));
         let outcome = match tokio::time::timeout(limit, install(sdk, &folder, &interpreters)).await {
             Ok(outcome) => outcome,
