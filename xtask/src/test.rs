@@ -24,10 +24,12 @@ pub enum Part {
     JsSdk,
     /// Failures, isolation, restarts, real tools.
     E2e,
+    /// Functions that attack, a folder for each guarantee.
+    Sandbox,
 }
 
-const ALL: [Part; 7] =
-    [Part::Unit, Part::Runtimes, Part::Conformance, Part::OrdinaryUser, Part::RustSdk, Part::JsSdk, Part::E2e];
+const ALL: [Part; 8] =
+    [Part::Unit, Part::Runtimes, Part::Conformance, Part::OrdinaryUser, Part::RustSdk, Part::JsSdk, Part::E2e, Part::Sandbox];
 
 /// Its flags.
 #[derive(clap::Args)]
@@ -85,6 +87,9 @@ pub fn run(options: &Options) -> Result<(), String> {
             build_standalone("tests/functions/rust-echo")?;
             pytest(options, &python, &gust, "tests/e2e", &[])
         });
+    }
+    if wants(Part::Sandbox) {
+        sections.section("what a hostile function cannot do", || pytest(options, &python, &gust, "tests/sandbox", &[]));
     }
     sections.section("nothing left behind", || leftovers::check(std::slice::from_ref(&gust), &before));
     sections.finish()

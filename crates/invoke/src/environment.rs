@@ -245,7 +245,10 @@ impl Environment {
         if self.exited.is_none() {
             self.exited = self.exit.as_mut().now_or_never();
         }
-        self.exited.is_none() && !self.api.extensions.has_failed() && self.credentials_last(now_ms, timeout_ms)
+        self.exited.is_none()
+            && !self.api.extensions.has_failed()
+            && self.credentials_last(now_ms, timeout_ms)
+            && self.connection.is_quiet()
     }
 
     fn credentials_last(&self, now_ms: i64, timeout_ms: u64) -> bool {

@@ -76,6 +76,20 @@ impl Channel {
         }
     }
 
+    /// Whether nothing has come since the last answer, except that it is ready.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let Some(stream) = self.stream.as_mut() else { return true };
+        if self.read.capacity() == self.read.len() {
+            self.read.reserve(READ_BUFFER_BYTES);
+        }
+        // An end is no word; it is noticed where the answer is waited for.
+        if stream.try_read_buf(&mut self.read).is_err() && self.read.is_empty() && self.skip == 0 {
+            return true;
+        }
+        while let Ok(Some((FrameKind::Ready, _))) = self.frame() {}
+        self.read.is_empty() && self.skip == 0
+    }
+
     pub(crate) fn begin(&mut self, invocation: &Invocation) {
         encode_invocation_head(invocation, &mut self.head);
         self.head_sent = 0;
@@ -319,6 +333,27 @@ mod tests {
             assert_eq!(answer, Answer::Error(FunctionFailure { body: "{}".into(), error_type: None }));
             let wait = std::time::Duration::from_millis(1);
             assert_eq!(tokio::time::timeout(wait, channel.settled()).await.is_ok(), settles);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asked_for_is_noticed() {
+        for (bytes, is_quiet) in [
+            (Vec::new(), true),
+            (frame(b'R', b""), true),
+            (frame(b'O', b"{}"), false),
+            (vec![3, 0], false),
+            (u32::MAX.to_le_bytes().to_vec(), false),
+        ] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let mut channel = Channel::new(ours);
+            theirs.write_all(&bytes).await.unwrap();
+            // The reactor has to see it first.
+            channel.stream.as_mut().unwrap().writable().await.unwrap();
+            if !bytes.is_empty() {
+                channel.stream.as_mut().unwrap().readable().await.unwrap();
+            }
+            assert_eq!(channel.is_quiet(), is_quiet, "{bytes:?}");
         }
     }
 

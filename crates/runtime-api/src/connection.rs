@@ -96,6 +96,16 @@ impl RuntimeConnection {
         }
     }
 
+    /// Whether the runtime has kept quiet since its last answer. One that has not is not trusted with another event: what it
+    /// has said would be taken for the answer.
+    pub fn is_quiet(&mut self) -> bool {
+        match self {
+            RuntimeConnection::Channel(channel) => channel.is_quiet(),
+            // An answer over HTTP names its request.
+            RuntimeConnection::Http(_) => true,
+        }
+    }
+
     /// Hands over an invocation. Its answer is read with [`RuntimeConnection::answer`].
     pub fn begin(&mut self, invocation: Invocation) {
         match self {

@@ -290,6 +290,7 @@ fn make_dev(dev: &Path, devices: Devices) -> io::Result<()> {
         drop(fs::remove_file(&path));
         fs::write(&path, "").step("make a device file")?;
         let source = sys::clone_tree(&Path::new("/dev").join(name)).step("open a device")?;
+        sys::protect(&source, NOSUID | NOEXEC, Depth::Top).step("protect a device")?;
         sys::attach(source, &path).step("attach a device")?;
     }
     for (name, target) in [
