@@ -2,6 +2,7 @@
 
 use crate::cli::Auth;
 use crate::config::Config;
+use crate::door::Door;
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::interpreters::DeferredLauncher;
@@ -11,7 +12,7 @@ use crate::{machine, stats};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gust_gateway::{AdminHandlers, ResetError, Serving};
-use gust_sandbox::{Capabilities, Choice, choose};
+use gust_sandbox::{Capabilities, Choice, Egress, choose};
 use gust_types::AccountId;
 use serde_json::{Map, Value, json};
 use std::net::TcpListener;
@@ -33,6 +34,8 @@ pub struct Node {
     surroundings: OnceLock<Surroundings>,
     current: RwLock<Option<Arc<World>>>,
     serving: Mutex<Option<Serving>>,
+    /// Where commands of the same user come in.
+    door: OnceLock<Door>,
     /// One reset at a time; counts them.
     resets: AsyncMutex<u64>,
     begun: Instant,
@@ -57,6 +60,7 @@ impl Node {
             surroundings: OnceLock::new(),
             current: RwLock::new(None),
             serving: Mutex::new(None),
+            door: OnceLock::new(),
             resets: AsyncMutex::new(0),
             begun: Instant::now(),
         })
@@ -79,6 +83,23 @@ impl Node {
     /// The world that is served.
     pub fn world(&self) -> Option<Arc<World>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether code under development may come in: callers do not have to prove who they are anyway.
+    pub fn lets_developers_in(&self) -> bool {
+        self.config.auth == Auth::Open
+    }
+
+    /// Keeps the door open as long as the node lives.
+    pub fn keep_door(&self, door: Door) {
+        if self.door.set(door).is_err() {
+            tracing::error!("the door was opened twice");
+        }
+    }
+
+    /// Whether functions share the machine's network.
+    pub fn shares_network(&self) -> bool {
+        self.config.egress == Egress::Host
     }
 
     /// The data folder.
@@ -152,6 +173,7 @@ impl Node {
             },
             "mode": format!("{:?}", self.capabilities.mode),
             "guarantees": machine::guarantees_json(&self.capabilities.guarantees),
+            "dev_socket": self.door.get().filter(|_| self.lets_developers_in()).map(|door| door.path().display().to_string()),
             "services": services,
             "sdk": self.sdks.get().map_or_else(|| json!({"python": null, "node": null}), Sdks::to_json),
             "runtimes": self.runtimes(),

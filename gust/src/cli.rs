@@ -26,6 +26,8 @@ pub struct Arguments {
 pub enum Command {
     /// Start gust and serve until Ctrl-C.
     Up(Up),
+    /// Turn a folder into a function and make every save live at once.
+    Dev(Box<Dev>),
     /// Invoke a function and print its result.
     Invoke(Invoke),
     /// Show the logs of a function or of a log group.
@@ -36,6 +38,10 @@ pub enum Command {
     Stats(Stats),
     /// Say what this machine can do for functions, and what is wrong.
     Doctor(Doctor),
+    /// Write everything that a data folder holds into one file.
+    Export(Export),
+    /// Make a data folder out of such a file.
+    Import(Import),
     /// Print the environment that points AWS tools at gust, for a shell to evaluate.
     Env(Env),
 }
@@ -89,6 +95,9 @@ pub struct Up {
     /// How long the first Ctrl-C or SIGTERM waits for running functions, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=900))]
     pub drain: u64,
+    /// End when standard input does, so that gust never outlives whoever started it.
+    #[arg(long, hide = true)]
+    pub end_with_stdin: bool,
     /// Listen beyond loopback although anybody who reaches the port can then run code on this machine.
     #[arg(long)]
     pub let_the_whole_network_run_code_on_this_machine: bool,
@@ -130,6 +139,54 @@ pub struct Target {
     /// Region [default: $AWS_REGION, $AWS_DEFAULT_REGION or us-east-1].
     #[arg(long)]
     pub region: Option<String>,
+}
+
+/// `gust dev`
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// The function's folder. What it holds is the package; `.gustignore` leaves out more than the usual.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Name of the function; it is made if it is missing [default: the folder's name].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Runtime [default: the newest of this machine for the files in the folder].
+    #[arg(long)]
+    pub runtime: Option<String>,
+    /// Handler [default: the first usual one, for example app.handler].
+    #[arg(long)]
+    pub handler: Option<String>,
+    /// Environment variable of the function; may be repeated.
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub variables: Vec<(String, String)>,
+    /// Memory in MB.
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<u32>,
+    /// Time limit in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+    /// Execution role of a new function.
+    #[arg(long, value_name = "ARN")]
+    pub role: Option<String>,
+    /// Invoke it after each change: a file, or JSON itself.
+    #[arg(long, value_name = "FILE|JSON")]
+    pub invoke: Option<String>,
+    /// Let a debugger attach (debugpy, Node's inspector), at this port of the machine; without time limits.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true)]
+    pub debug: Option<Option<u16>>,
+    /// Start the function only when a debugger is attached.
+    #[arg(long, requires = "debug")]
+    pub wait: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
 }
 
 /// `gust invoke`
@@ -229,6 +286,26 @@ pub struct Doctor {
     pub target: Target,
 }
 
+/// `gust export`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The file to write; it must not exist.
+    pub file: PathBuf,
+    /// The data folder, whether its gust runs or not [default: as `gust up`].
+    #[arg(long, value_name = "DIR", env = "GUST_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+/// `gust import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The file that `gust export` wrote.
+    pub file: PathBuf,
+    /// The data folder to make; missing or empty [default: as `gust up`].
+    #[arg(long, value_name = "DIR", env = "GUST_DATA")]
+    pub data: Option<PathBuf>,
+}
+
 /// `gust env`
 #[derive(Debug, Args)]
 pub struct Env {
@@ -241,6 +318,15 @@ pub struct Env {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub target: Target,
+}
+
+/// A size for people.
+pub fn size_text(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{} KB", bytes / 1_024),
+        _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub struct Config {
     pub concurrency: u32,
     /// How long the first signal waits.
     pub drain: Duration,
+    /// Whether the end of standard input ends gust.
+    pub end_with_stdin: bool,
     /// Where everything is kept; `None`: nowhere.
     pub data: Option<PathBuf>,
 }
@@ -69,6 +71,7 @@ impl Config {
                 Freeze::Immediate => gust_invoke::FreezePolicy::Immediate,
             },
             concurrency: flags.concurrency,
+            end_with_stdin: flags.end_with_stdin,
             drain: Duration::from_secs(flags.drain),
             data,
         })

@@ -28,6 +28,7 @@ impl Folder {
             .context(format_args!("cannot create the data folder {shown}"))?;
         let path = path.canonicalize().context(format_args!("cannot find the data folder {shown}"))?;
         let lock = take_lock(&path)?;
+        sweep_scratch(&path);
         let id = read_or_make_id(&path)?;
         Ok(Folder { path, id, ephemeral, _lock: lock })
     }
@@ -49,6 +50,12 @@ impl Folder {
         &self.id
     }
 
+    /// A folder for what is needed for a moment. It goes when dropped; what a crash leaves is swept at the next start.
+    pub fn scratch(&self, purpose: &str) -> Result<tempfile::TempDir, Failure> {
+        let made = tempfile::Builder::new().prefix(&format!("{SCRATCH_PREFIX}{purpose}-")).tempdir_in(&self.path);
+        made.context(format_args!("cannot write to the data folder {}", self.path.display()))
+    }
+
     /// A part of it, for example `store`.
     pub fn part(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -61,6 +68,19 @@ impl Drop for Folder {
             && let Err(cause) = std::fs::remove_dir_all(&self.path)
         {
             tracing::warn!(%cause, folder = %self.path.display(), "cannot remove the ephemeral folder");
+        }
+    }
+}
+
+const SCRATCH_PREFIX: &str = ".scratch-";
+
+fn sweep_scratch(path: &Path) {
+    let Ok(entries) = std::fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX)
+            && let Err(cause) = std::fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(%cause, folder = %entry.path().display(), "cannot remove what was left");
         }
     }
 }

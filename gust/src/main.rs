@@ -1,15 +1,19 @@
 //! gust: a serverless cloud in one binary. Flags, configuration and wiring; the work is done in the crates.
 
 mod admin;
+mod archive;
 mod banner;
 mod cli;
 mod client;
 mod commands;
 mod config;
+mod dev;
+mod door;
 mod duration;
 mod endpoint;
 mod failure;
 mod folder;
+mod forward;
 mod interpreters;
 mod machine;
 mod progress;
@@ -44,11 +48,14 @@ fn run(command: Command) -> Result<(), Failure> {
     start_log(&command);
     match command {
         Command::Up(arguments) => up::run(arguments),
+        Command::Dev(arguments) => commands::block_on(dev::run(*arguments)),
         Command::Invoke(arguments) => commands::block_on(commands::invoke::run(arguments)),
         Command::Logs(arguments) => commands::block_on(commands::logs::run(arguments)),
         Command::Stats(arguments) => commands::block_on(commands::stats::run(arguments)),
         Command::Ls(arguments) => commands::block_on(commands::ls::run(arguments)),
         Command::Doctor(arguments) => commands::block_on(commands::doctor::run(arguments)),
+        Command::Export(arguments) => commands::block_on(commands::export::run(arguments)),
+        Command::Import(arguments) => commands::import::run(&arguments),
         Command::Env(arguments) => commands::env::run(&arguments),
     }
 }

@@ -4,6 +4,7 @@ use crate::admin::Node;
 use crate::banner;
 use crate::cli;
 use crate::config::Config;
+use crate::door::Door;
 use crate::failure::{Context, Failure};
 use crate::folder::{self, Folder};
 use crate::interpreters::{DeferredLauncher, Wishes};
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// Exit code after a second signal: what a shell gives a program that Ctrl-C ended.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -63,7 +64,7 @@ async fn serve(
     listener: TcpListener,
     offline_sdks: OfflineSdks,
 ) -> Result<(), Failure> {
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(config.end_with_stdin)?;
     let address = listener.local_addr().context("cannot listen")?;
     let spawner_config = spawner_config(&folder);
     let opening = Storage::open(folder.path().to_owned(), config.is_ephemeral());
@@ -80,6 +81,7 @@ async fn serve(
     let node = Node::new(config.clone(), folder, listener, launcher.clone(), capabilities.clone());
     node.start(storage, sdks).await?;
     serves.send_replace(true);
+    open_door(&node);
     banner::serving(&config, address, node.folder().path(), &capabilities);
     if let Some(key) = node.world().as_ref().and_then(|world| world.new_root_key()) {
         banner::root_key(key);
@@ -91,6 +93,16 @@ async fn serve(
     }
     stop_spawner(&spawner).await;
     outcome
+}
+
+/// Commands of this user may come in.
+fn open_door(node: &Arc<Node>) {
+    match Door::open(node) {
+        Ok(door) => node.keep_door(door),
+        Err(failure) => {
+            tracing::info!(cause = %failure, "`gust dev` will have to upload every change, and `gust export` needs a stop");
+        }
+    }
 }
 
 fn spawner_config(folder: &Folder) -> SpawnerConfig {
@@ -162,22 +174,54 @@ async fn stop_spawner(spawner: &Spawner) {
     }
 }
 
+/// Tells when whoever holds the other end of standard input has gone. A thread of its own: a read cannot be called off.
+fn end_of_input() -> oneshot::Receiver<()> {
+    let (ended, when_ended) = oneshot::channel();
+    std::thread::spawn(move || {
+        if let Err(cause) = std::io::copy(&mut std::io::stdin(), &mut std::io::sink()) {
+            tracing::debug!(%cause, "standard input failed, which counts as its end");
+        }
+        // Nobody may be waiting any more.
+        let _ = ended.send(());
+    });
+    when_ended
+}
+
+/// Returns once when it has been told; never if there is nothing to be told.
+async fn ended(input: &mut Option<oneshot::Receiver<()>>) {
+    match input {
+        Some(when_ended) => {
+            // A sender that is gone has ended, too.
+            let _ = when_ended.await;
+            *input = None;
+        }
+        None => std::future::pending().await,
+    }
+}
+
 /// Ctrl-C and SIGTERM.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Ends with standard input, if that was asked for.
+    input: Option<oneshot::Receiver<()>>,
 }
 
 impl Signals {
-    fn listen() -> Result<Signals, Failure> {
+    fn listen(end_with_stdin: bool) -> Result<Signals, Failure> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Signals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            input: end_with_stdin.then(end_of_input),
+        })
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = ended(&mut self.input) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The wiring: store, services, engine and gateway of one gust, and their orderly end.
 
+use crate::archive::Sources;
 use crate::cli::Auth;
 use crate::config::Config;
 use crate::endpoint::Endpoints;
@@ -62,6 +63,13 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// What a copy is made of.
+    pub fn sources(&self) -> Sources {
+        Sources { store: self.store.clone(), blobs: self.blobs.clone() }
+    }
+}
+
 /// Everything that gust remembers and runs. A reset makes a new one.
 pub struct World {
     store: Store,
@@ -73,6 +81,7 @@ pub struct World {
     services: Vec<&'static str>,
     new_root_key: Option<Credentials>,
     began_at_ms: i64,
+    sources: Sources,
 }
 
 impl World {
@@ -82,6 +91,7 @@ impl World {
     pub async fn open(folder: &Path, storage: Storage, surroundings: &Surroundings) -> Result<World, Failure> {
         let config = &surroundings.config;
         let began_at_ms = SystemClock.now_ms();
+        let sources = storage.sources();
         let Storage { store, blobs } = storage;
         let platform = Platform::system(store.clone());
         let logs = Logs::open(platform.clone(), blobs.clone(), gust_logs::Settings::default());
@@ -119,13 +129,18 @@ impl World {
         endpoints.set(gateway.clone());
         engine.start_queue(catalog).await.context("cannot start the queue of asynchronous events")?;
         let worker = tokio::spawn(lambda.clone().work());
-        Ok(World { store, logs, lambda, engine, gateway, worker, services, new_root_key, began_at_ms })
+        Ok(World { store, logs, lambda, engine, gateway, worker, services, new_root_key, began_at_ms, sources })
     }
 
     /// Serves `listener`.
     pub fn serve(&self, listener: TcpListener) -> Result<Serving, Failure> {
         let listener = tokio::net::TcpListener::from_std(listener).context("cannot serve the socket")?;
         Ok(self.gateway.serve(listener, ConnectionOrigin::Public))
+    }
+
+    /// What a copy of it is made of.
+    pub fn sources(&self) -> Sources {
+        self.sources.clone()
     }
 
     /// What runs functions.

@@ -28,8 +28,16 @@ pub enum Part {
     Sandbox,
 }
 
-const ALL: [Part; 8] =
-    [Part::Unit, Part::Runtimes, Part::Conformance, Part::OrdinaryUser, Part::RustSdk, Part::JsSdk, Part::E2e, Part::Sandbox];
+const ALL: [Part; 8] = [
+    Part::Unit,
+    Part::Runtimes,
+    Part::Conformance,
+    Part::OrdinaryUser,
+    Part::RustSdk,
+    Part::JsSdk,
+    Part::E2e,
+    Part::Sandbox,
+];
 
 /// Its flags.
 #[derive(clap::Args)]

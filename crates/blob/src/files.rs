@@ -142,6 +142,21 @@ fn walk(folder: &Path, parent: &str, search: &Search<'_>, found: &mut BTreeMap<S
     Ok(())
 }
 
+/// Makes `target` with a link to every blob below `source`.
+pub(crate) fn link_tree(source: &Path, target: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(target)?;
+    for entry in entries(source)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), target.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            link_tree(&from, &to)?;
+        } else {
+            fs::hard_link(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
 fn info(key: String, metadata: &fs::Metadata) -> BlobInfo {
     let written_at_ms = metadata.mtime().saturating_mul(1_000).saturating_add(metadata.mtime_nsec() / 1_000_000);
     BlobInfo { key, size_bytes: metadata.len(), written_at_ms }

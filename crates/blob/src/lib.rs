@@ -13,4 +13,4 @@ mod store;
 
 pub use error::BlobError;
 pub use key::{BLOB_KEY_BYTES_MAX, BlobId};
-pub use store::{BlobInfo, BlobWriter, Blobs, BlobsOptions, LIST_KEYS_MAX};
+pub use store::{BlobInfo, BlobWriter, Blobs, BlobsOptions, LIST_KEYS_MAX, RemovalsHeld};

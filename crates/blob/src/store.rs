@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, Semaphore};
 
 /// How many file operations run at the same time.
 const OPERATIONS_MAX: usize = 16;
@@ -51,6 +51,8 @@ struct Inner {
     root: Root,
     options: BlobsOptions,
     places: Arc<Semaphore>,
+    /// Read by those who remove, written by who must not lose anything.
+    removals: Arc<RwLock<()>>,
     /// Keeps a second gust out. The kernel lets go of it with the process.
     _lock: File,
     /// Removes the folder of a temporary store.
@@ -85,7 +87,8 @@ impl Blobs {
         })?;
         let root = Root::prepare(dir).map_err(|error| BlobError::io(&shown, &error))?;
         let places = Arc::new(Semaphore::new(OPERATIONS_MAX));
-        let inner = Inner { root, options, places, _lock: lock, _temporary: temporary };
+        let removals = Arc::default();
+        let inner = Inner { root, options, places, removals, _lock: lock, _temporary: temporary };
         Ok(Blobs { inner: Arc::new(inner) })
     }
 
@@ -206,10 +209,27 @@ impl Blobs {
     /// Errors: [`BlobError::InvalidKey`], [`BlobError::Failed`].
     pub async fn delete(&self, key: impl AsRef<str>) -> Result<bool, BlobError> {
         let key = key.as_ref().to_owned();
+        let _allowed = self.inner.removals.read().await;
         self.run(move |inner| {
             inner.root.remove(&path(&inner.root.path, &key)?).map_err(|error| BlobError::io(&key, &error))
         })
         .await
+    }
+
+    /// Until the result is dropped no blob is removed: whoever wants to waits. Waits itself for removals that go on.
+    pub async fn hold_removals(&self) -> RemovalsHeld {
+        RemovalsHeld { _held: self.inner.removals.clone().write_owned().await }
+    }
+
+    /// Links every blob below `folder`, which is empty and on the same file system, at the path that it has here. What
+    /// lies there can be read whatever becomes of the blobs, and takes no room while they are there. Blocks.
+    ///
+    /// Blobs that are written meanwhile may be missing. Errors: the first link that cannot be made.
+    pub fn link_all(&self, folder: &Path) -> std::io::Result<()> {
+        for part in ["named", "sha256"] {
+            files::link_tree(&self.inner.root.path.join(part), &folder.join(part))?;
+        }
+        Ok(())
     }
 
     /// Blobs whose keys begin with `prefix` and come after `after`, in the order of their keys: at most
@@ -239,6 +259,11 @@ impl Inner {
     fn file(&self, key: &str) -> Result<File, BlobError> {
         File::open(path(&self.root.path, key)?).map_err(|error| BlobError::io(key, &error))
     }
+}
+
+/// Keeps blobs from being removed; see [`Blobs::hold_removals`].
+pub struct RemovalsHeld {
+    _held: OwnedRwLockWriteGuard<()>,
 }
 
 /// A blob that comes in pieces; dropped before it is finished, it leaves nothing.

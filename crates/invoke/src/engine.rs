@@ -288,12 +288,17 @@ impl Drop for Running {
 
 impl Inner {
     /// The pool of the version that the request is for, made on its first request.
-    fn function(&self, spec: &FunctionSpec) -> Arc<FunctionPool> {
+    pub(crate) fn function(&self, spec: &FunctionSpec) -> Arc<FunctionPool> {
         let key = pool_key(&spec.arn, &spec.version);
         self.functions.get_or_insert(&key, || {
             let gate = self.gates.function(&spec.account, &spec.region, &spec.arn);
             FunctionPool::new(key.clone().into_owned(), gate, self.settings.idle_timeout, self.farewells.clone())
         })
+    }
+
+    /// The pool of the function with this ARN (its $LATEST), if it was ever used.
+    pub(crate) fn pool(&self, arn: &str) -> Option<Arc<FunctionPool>> {
+        self.functions.get(arn)
     }
 
     /// Waits for memory for another environment; evicts idle ones for it.

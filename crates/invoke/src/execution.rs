@@ -117,6 +117,7 @@ impl Caller {
 /// Runs `request` for `caller`.
 pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request: InvokeRequest, mut caller: Caller) {
     let _running = InFlight::of(&function);
+    let _turn = function.debugging.turn(&request.function).await;
     let started = match acquire(&engine, &function, &request).await {
         Ok(started) => started,
         Err(error) => {
@@ -304,7 +305,7 @@ async fn conclude(
         finish(function, &mut environment, &running, &ending, &after).await;
     }
     if after.fate == Fate::Lives {
-        if engine.settings.freeze == FreezePolicy::Immediate {
+        if engine.settings.freeze == FreezePolicy::Immediate && environment.spec.debug_port().is_none() {
             environment.freeze().await;
         }
         function.give_back(environment);

@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 /// The reading end of a pipe.
@@ -67,6 +68,10 @@ pub trait Control: Send + Sync + 'static {
     async fn terminate(&self) -> Result<(), String>;
     /// Initialisation is over: only the CPU share of MemorySize from now on.
     async fn end_boost(&self) -> Result<(), String>;
+    /// Connects to a port of its own loopback.
+    async fn connect(&self, _port: u16) -> Result<TcpStream, String> {
+        Err("it has no network of its own".to_owned())
+    }
     /// The highest memory use so far, in bytes.
     async fn memory_peak_bytes(&self) -> Option<u64>;
 }

@@ -6,6 +6,7 @@
 //! writes durably or takes a lock that other functions take, if an environment is idle.
 
 mod admission;
+mod debugging;
 mod endpoint;
 mod engine;
 mod entrypoint;

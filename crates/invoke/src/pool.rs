@@ -5,6 +5,7 @@
 //! waits for that one (bounded) instead of starting another.
 #![expect(clippy::vec_box, reason = "environments are large and move between the pool and tasks on every request")]
 
+use crate::debugging::Debugging;
 use crate::environment::Environment;
 use crate::farewell::Farewells;
 use crate::gate::FunctionGate;
@@ -41,6 +42,7 @@ pub(crate) struct FunctionPool {
     pub(crate) is_warned: AtomicBool,
     pub(crate) counters: Counters,
     farewells: Farewells,
+    pub(crate) debugging: Debugging,
     used_bytes: AtomicU64,
     idle_timeout: Duration,
     state: Mutex<State>,
@@ -139,6 +141,7 @@ impl FunctionPool {
             is_warned: AtomicBool::new(false),
             counters: Counters::default(),
             farewells,
+            debugging: Debugging::default(),
             used_bytes: AtomicU64::new(0),
             idle_timeout,
             state: Mutex::new(State {
@@ -286,6 +289,11 @@ impl FunctionPool {
         }
     }
 
+    /// Whether an environment of `spec`'s revision is idle.
+    pub(crate) fn has_idle(&self, spec: &FunctionSpec) -> bool {
+        self.lock().idle.iter().any(|environment| environment.spec.revision_id == spec.revision_id)
+    }
+
     /// Whether nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.lock();
@@ -345,7 +353,9 @@ impl FunctionPool {
 
 /// When something has to be done about an idle environment.
 fn next_due(environment: &Environment, idle_timeout: Duration) -> Instant {
-    let wait = if environment.is_frozen { idle_timeout } else { FREEZE_AFTER.min(idle_timeout) };
+    // A debugger looks at it while it is idle.
+    let freezes = !environment.is_frozen && environment.spec.debug_port().is_none();
+    let wait = if freezes { FREEZE_AFTER.min(idle_timeout) } else { idle_timeout };
     environment.idle_since + wait
 }
 

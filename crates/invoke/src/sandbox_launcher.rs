@@ -10,7 +10,7 @@ use crate::prebooted::{Kind, Prebooted, Spare};
 use crate::sandbox_network::{Inside, OwnProcesses};
 use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
-use gust_runtime_api::{ApiListener, Channel, EnvironmentApi, HttpRuntime, RuntimeConnection};
+use gust_runtime_api::{ApiListener, Channel, Connector, EnvironmentApi, HttpRuntime, RuntimeConnection};
 use gust_sandbox::{
     Choice, Egress, Exit, Folders, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError,
     SandboxSpec, Spawner, SpawnerConfig, choose,
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::unix::pipe;
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::RwLock;
 
 /// How sandboxes are made.
@@ -300,6 +300,10 @@ impl Control for SandboxControl {
 
     async fn end_boost(&self) -> Result<(), String> {
         self.0.end_boost().await.map_err(text)
+    }
+
+    async fn connect(&self, port: u16) -> Result<TcpStream, String> {
+        Inside(Arc::downgrade(&self.0)).connect(port).await.map_err(|error| error.to_string())
     }
 
     async fn memory_peak_bytes(&self) -> Option<u64> {

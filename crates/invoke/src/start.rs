@@ -97,17 +97,18 @@ pub(crate) async fn start(
         runtime_version: &runtime_version,
         stream: &stream,
     };
-    let (mut environment, ending, init_us) =
-        match plan.attempt(recorder, InitPhase::Init, engine.settings.init_limit).await {
-            Ok((environment, init_us)) => return Ok(Started::Ready { environment, init_us: Some(init_us) }),
-            Err(TryError::Gust(error)) => return Err(error),
-            Err(TryError::Function { environment, ending, init_us }) => (environment, ending, init_us),
-        };
+    let timeout = Duration::from_millis(spec.timeout_ms);
+    // A debugger may be waited for.
+    let init_limit = if spec.debug_port().is_some() { timeout } else { engine.settings.init_limit };
+    let (mut environment, ending, init_us) = match plan.attempt(recorder, InitPhase::Init, init_limit).await {
+        Ok((environment, init_us)) => return Ok(Started::Ready { environment, init_us: Some(init_us) }),
+        Err(TryError::Gust(error)) => return Err(error),
+        Err(TryError::Function { environment, ending, init_us }) => (environment, ending, init_us),
+    };
     report(&mut environment, InitPhase::Init, init_us, &ending);
     environment.end(ShutdownReason::Failure).await;
     let began = Instant::now();
-    let limit = Duration::from_millis(spec.timeout_ms);
-    match plan.attempt(environment.into_recorder(), InitPhase::Invoke, limit).await {
+    match plan.attempt(environment.into_recorder(), InitPhase::Invoke, timeout).await {
         Ok((environment, _)) => Ok(Started::Repeated { environment, began }),
         Err(TryError::Gust(error)) => Err(error),
         Err(TryError::Function { mut environment, ending, init_us }) => {
@@ -205,6 +206,9 @@ impl Plan<'_> {
             function_arn: spec.arn.clone(),
             environment_id: id.clone(),
         };
+        if spec.debug_port().is_some() {
+            function.debugging.started(&launched.control);
+        }
         let endpoint = launched.endpoint.take().map(|listener| engine.ports.endpoint.serve(listener, owner()));
         let mut environment = Box::new(Environment::new(birth(endpoint), launched));
         let began = Instant::now();

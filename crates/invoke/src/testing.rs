@@ -59,6 +59,7 @@ pub(crate) fn spec(name: &str) -> FunctionSpec {
         },
         tracing_mode: "PassThrough".to_owned(),
         is_tenant_isolated: false,
+        development: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::pool::{Pool, catch};
 use crate::sequencer::{Group, Sequencer, Snapshots};
 use crate::transaction::Snapshot;
 use crate::wake::Hub;
-use crate::{StoreError, StoreOptions};
+use crate::{Key, StoreError, StoreOptions};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -131,6 +131,14 @@ impl Engine for GroupCommitEngine {
                 Ok(())
             });
             read.await
+        })
+    }
+
+    fn counters<'a>(&'a self, pool: &'a Pool) -> BoxFuture<'a, Result<Vec<(Key, u64)>, StoreError>> {
+        Box::pin(async move {
+            let (shared, requests) = self.open()?;
+            drop(requests);
+            pool.run(move || shared.base.counters()).await
         })
     }
 

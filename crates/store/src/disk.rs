@@ -75,6 +75,63 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
+fn stamp(bytes: &[u8]) -> Result<u64, StoreError> {
+    let bytes = <[u8; 8]>::try_from(bytes);
+    let bytes = bytes.map_err(|_| StoreError::RecordDamaged("the counter of a log".to_owned()))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// A new store on disk that is filled with what another one held, before anything else writes to it.
+pub struct Restoration {
+    base: DiskBase,
+    group: Group,
+    bytes: usize,
+}
+
+/// What is written at a time, in bytes.
+const RESTORED_BYTES_MAX: usize = 4 * 1_048_576;
+
+impl Restoration {
+    /// A restoration into the folder `dir`, which must hold no store. Blocks.
+    ///
+    /// Errors: the store cannot be made.
+    pub fn begin(dir: &Path) -> Result<Restoration, StoreError> {
+        let base = DiskBase::open(dir, &StoreOptions::default())?;
+        Ok(Restoration { base, group: Group::default(), bytes: 0 })
+    }
+
+    /// Sets a pair, as [`crate::Read::range`] gave it.
+    ///
+    /// Errors: a bound is exceeded, or the disk is full.
+    pub fn pair(&mut self, key: Key, value: Bytes) -> Result<(), StoreError> {
+        if key.as_bytes().len() > crate::KEY_BYTES_MAX {
+            return Err(StoreError::RecordDamaged("a key".to_owned()));
+        }
+        self.bytes += key.as_bytes().len() + value.len();
+        self.group.changes.insert(key, Some(value));
+        if self.bytes >= RESTORED_BYTES_MAX { self.write() } else { Ok(()) }
+    }
+
+    /// Sets the next stamp of a log, as [`crate::Store::counters`] gave it.
+    pub fn counter(&mut self, log: Key, next: u64) {
+        self.group.counters.insert(log, next);
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.base.check_space(self.bytes)?;
+        let group = std::mem::take(&mut self.group);
+        self.bytes = 0;
+        self.base.write(&group, 0).map_err(StoreError::Unavailable)
+    }
+
+    /// Writes the rest; everything is on disk on return.
+    ///
+    /// Errors: the disk is full.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.write()
+    }
+}
+
 fn unreadable(error: &fjall::Error) -> StoreError {
     StoreError::Unavailable(format!("cannot read: {error}"))
 }
@@ -86,12 +143,16 @@ impl Base for DiskBase {
     }
 
     fn counter(&self, log: &Key) -> Result<Option<u64>, StoreError> {
-        let Some(value) = self.counters.get(log.as_bytes()).map_err(|error| unreadable(&error))? else {
-            return Ok(None);
+        let value = self.counters.get(log.as_bytes()).map_err(|error| unreadable(&error))?;
+        value.map(|value| stamp(&value)).transpose()
+    }
+
+    fn counters(&self) -> Result<Vec<(Key, u64)>, StoreError> {
+        let counter = |guard: fjall::Guard| {
+            let (log, next) = guard.into_inner().map_err(|error| unreadable(&error))?;
+            Ok((Key::from_bytes(&*log), stamp(&next)?))
         };
-        let bytes = <[u8; 8]>::try_from(&*value);
-        let bytes = bytes.map_err(|_| StoreError::RecordDamaged("the counter of a log".to_owned()))?;
-        Ok(Some(u64::from_be_bytes(bytes)))
+        self.counters.iter().map(counter).collect()
     }
 
     fn check_space(&self, bytes: usize) -> Result<(), StoreError> {

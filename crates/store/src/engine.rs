@@ -1,7 +1,7 @@
 //! What an engine must offer to the store's face.
 
 use crate::pool::Pool;
-use crate::{Order, Pair, Read, StoreError, Tx};
+use crate::{Key, Order, Pair, Read, StoreError, Tx};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -67,6 +67,9 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Runs `work` against one point in time.
     fn read<'a>(&'a self, pool: &'a Pool, work: ReadWork) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// The next stamp of every log. Blocks for as long as it takes to read them.
+    fn counters<'a>(&'a self, pool: &'a Pool) -> BoxFuture<'a, Result<Vec<(Key, u64)>, StoreError>>;
 
     /// Returns when the engine has failed for good, with the reason.
     fn fatal(&self) -> BoxFuture<'static, StoreError>;

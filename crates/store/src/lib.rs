@@ -26,6 +26,7 @@ mod transaction;
 mod tx;
 mod wake;
 
+pub use disk::Restoration;
 pub use error::StoreError;
 pub use format::{DATA_FORMAT, check_folder_format};
 pub use key::{Key, KeyParts, Table};

@@ -23,6 +23,9 @@ pub(crate) trait Base: Send + Sync + 'static {
     /// The next stamp of `log`, if it was ever appended to.
     fn counter(&self, log: &Key) -> Result<Option<u64>, StoreError>;
 
+    /// The next stamp of every log.
+    fn counters(&self) -> Result<Vec<(Key, u64)>, StoreError>;
+
     /// Whether writes of about `bytes` are allowed now.
     fn check_space(&self, bytes: usize) -> Result<(), StoreError>;
 

@@ -56,6 +56,11 @@ impl Base for MemoryBase {
         Ok(self.data.read().unwrap_or_else(PoisonError::into_inner).counters.get(log).copied())
     }
 
+    fn counters(&self) -> Result<Vec<(Key, u64)>, StoreError> {
+        let data = self.data.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(data.counters.iter().map(|(log, next)| (log.clone(), *next)).collect())
+    }
+
     fn check_space(&self, _bytes: usize) -> Result<(), StoreError> {
         Ok(())
     }
@@ -189,6 +194,11 @@ impl Engine for MemoryEngine {
             work(&mut Snapshot(&mut *view));
             Ok(())
         }))
+    }
+
+    fn counters<'a>(&'a self, pool: &'a Pool) -> BoxFuture<'a, Result<Vec<(Key, u64)>, StoreError>> {
+        let shared = self.shared.clone();
+        Box::pin(pool.run(move || shared.base.counters()))
     }
 
     fn fatal(&self) -> BoxFuture<'static, StoreError> {

@@ -143,6 +143,14 @@ impl Store {
         Err(StoreError::Contended { attempts: TRANSACTION_ATTEMPTS_MAX })
     }
 
+    /// The next stamp of every log: what a copy of the store needs besides its pairs. What was appended after a pair was
+    /// read may count already.
+    ///
+    /// Errors: the engine's; one on PostgreSQL has its own tools for that.
+    pub async fn counters(&self) -> Result<Vec<(crate::Key, u64)>, StoreError> {
+        self.engine()?.counters(&self.inner.pool).await
+    }
+
     /// Waits for wake-ups of `topic`.
     pub fn subscribe(&self, topic: &str) -> Subscription {
         self.inner.hub.subscribe(topic)

@@ -53,7 +53,7 @@ fn request<'a>(arguments: &cli::Invoke, path: &'a str, event: Bytes) -> Outgoing
 }
 
 /// The event: `-`, JSON itself, or a file.
-fn read_event(text: &str) -> Result<Bytes, Failure> {
+pub fn read_event(text: &str) -> Result<Bytes, Failure> {
     if text == "-" {
         let mut event = Vec::new();
         std::io::stdin().read_to_end(&mut event).context("cannot read the event from standard input")?;

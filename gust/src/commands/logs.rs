@@ -22,12 +22,15 @@ pub async fn run(arguments: cli::Logs) -> Result<(), Failure> {
     let client = Client::new(&arguments.target)?;
     let group = group_of(&client, &arguments.name).await?;
     let since_ms = i64::try_from(arguments.since.as_millis()).unwrap_or(i64::MAX);
-    let mut reader = Reader { arguments, group, from_ms: now_ms().saturating_sub(since_ms), shown: Shown::default() };
-    let found = reader.read_once(&client).await;
-    if !reader.arguments.follow {
-        return found;
+    let mut follower = Follower {
+        filter: arguments.filter,
+        is_json: arguments.json,
+        ..Follower::new(group, now_ms().saturating_sub(since_ms))
+    };
+    if !arguments.follow {
+        return follower.read_once(&client).await;
     }
-    tolerate_missing(found)?;
+    follower.show_new(&client).await?;
     loop {
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => {
@@ -35,7 +38,7 @@ pub async fn run(arguments: cli::Logs) -> Result<(), Failure> {
             }
             () = tokio::time::sleep(Duration::from_millis(FOLLOW_PAUSE_MS)) => {}
         }
-        tolerate_missing(reader.read_once(&client).await)?;
+        follower.show_new(&client).await?;
     }
 }
 
@@ -59,14 +62,26 @@ async fn group_of(client: &Client, name: &str) -> Result<String, Failure> {
     }
 }
 
-struct Reader {
-    arguments: cli::Logs,
+/// Shows the events of a log group, each once.
+pub struct Follower {
     group: String,
+    filter: Option<String>,
+    is_json: bool,
     from_ms: i64,
     shown: Shown,
 }
 
-impl Reader {
+impl Follower {
+    /// Events from `from_ms` on, in milliseconds since the epoch.
+    pub fn new(group: String, from_ms: i64) -> Follower {
+        Follower { group, filter: None, is_json: false, from_ms, shown: Shown::default() }
+    }
+
+    /// Prints what is new since the last time. A group that is not there yet has no events.
+    pub async fn show_new(&mut self, client: &Client) -> Result<(), Failure> {
+        tolerate_missing(self.read_once(client).await)
+    }
+
     /// Prints what is new since the last time.
     async fn read_once(&mut self, client: &Client) -> Result<(), Failure> {
         let mut token: Option<String> = None;
@@ -74,7 +89,7 @@ impl Reader {
         for _ in 0..PAGES_MAX {
             let request = FilterRequest {
                 group: &self.group,
-                pattern: self.arguments.filter.as_deref(),
+                pattern: self.filter.as_deref(),
                 from_ms: self.from_ms,
                 next_token: token.as_deref(),
             };
@@ -82,7 +97,7 @@ impl Reader {
             for event in &page.events {
                 newest_ms = newest_ms.max(event.timestamp_ms);
                 if self.shown.insert(&event.id) {
-                    print_event(event, self.arguments.json);
+                    print_event(event, self.is_json);
                 }
             }
             token = page.next_token;

@@ -2,6 +2,8 @@
 
 pub mod doctor;
 pub mod env;
+pub mod export;
+pub mod import;
 pub mod invoke;
 pub mod logs;
 pub mod ls;

@@ -8,6 +8,7 @@
 //! store.)
 
 use crate::code::CodeStore;
+use crate::development::Substitute;
 use crate::error::LambdaError;
 use crate::layer::folder_name;
 use crate::lookup::{self, Found};
@@ -41,6 +42,8 @@ struct Cache {
     functions: HashMap<FunctionId, Remembered>,
     /// How many versions and aliases all of them have.
     remembered: usize,
+    /// Functions that somebody develops: their `$LATEST` is not what is stored.
+    substitutes: HashMap<FunctionId, Substitute>,
     /// Every spec that was handed out, by package: environments read a package as long as they hold one.
     handed_out: HashMap<String, Vec<Weak<FunctionSpec>>>,
 }
@@ -76,7 +79,13 @@ const COUNTERS: usize = 1_024;
 
 impl Cache {
     fn new() -> Cache {
-        Cache { changes: vec![0; COUNTERS], functions: HashMap::new(), remembered: 0, handed_out: HashMap::new() }
+        Cache {
+            changes: vec![0; COUNTERS],
+            functions: HashMap::new(),
+            remembered: 0,
+            substitutes: HashMap::new(),
+            handed_out: HashMap::new(),
+        }
     }
 
     fn changes_of(&mut self, id: &FunctionId) -> &mut u64 {
@@ -156,13 +165,21 @@ impl Catalog {
             cache.functions.clear();
             cache.remembered = 0;
         }
+        let substitute = cache.substitutes.get(id).filter(|_| found.version == Version::Latest).cloned();
         let known = cache.functions.entry(id.clone()).or_default();
         let before = known.versions.len() + known.aliases.len();
         if let (Some(Qualifier::Alias(name)), Some(alias)) = (qualifier, &found.alias) {
             known.aliases.insert(name.clone(), alias.clone());
         }
         let spec = known.versions.entry(found.version);
-        let spec = spec.or_insert_with(|| Arc::new(spec_of(id, found.version, &found.record, &self.code))).clone();
+        let made = || {
+            let mut spec = spec_of(id, found.version, &found.record, &self.code);
+            if let Some(substitute) = &substitute {
+                substitute.apply(&mut spec);
+            }
+            Arc::new(spec)
+        };
+        let spec = spec.or_insert_with(made).clone();
         let added = known.versions.len() + known.aliases.len() - before;
         cache.remembered += added;
         for package in found.record.packages() {
@@ -214,6 +231,18 @@ impl Catalog {
         let (id, qualifier) = (id.clone(), qualifier.cloned());
         let read = move |snapshot: &mut dyn Read| policy_text(snapshot, &id, qualifier.as_ref());
         self.platform.store.read(read).await
+    }
+
+    /// Puts a substitute for the function's package in place, or takes it back.
+    pub fn substitute(&self, id: &FunctionId, substitute: Option<Substitute>) {
+        {
+            let mut cache = self.cache_mut();
+            match substitute {
+                Some(substitute) => cache.substitutes.insert(id.clone(), substitute),
+                None => cache.substitutes.remove(id),
+            };
+        }
+        self.invalidate(id);
     }
 
     /// Whether somebody holds a spec with this package.
@@ -346,6 +375,7 @@ fn spec_of(id: &FunctionId, version: Version, record: &FunctionRecord, code: &Co
         logging: logging_of(&config.logging),
         tracing_mode: config.tracing_mode.clone(),
         is_tenant_isolated: config.tenant_isolation.is_some(),
+        development: None,
     }
 }
 

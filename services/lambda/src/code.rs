@@ -28,8 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 
-/// What the names of folders begin with while they are being filled or emptied.
-const UNFINISHED: &str = ".unfinished-";
+/// What the names of folders begin with that are being filled or emptied, or belong to somebody who develops a function.
+/// They do not outlive a gust.
+pub const UNFINISHED_PREFIX: &str = ".unfinished-";
 /// Where packages lie in the blob store.
 const BLOB_FOLDER: &str = "lambda/code/";
 
@@ -71,13 +72,18 @@ impl CodeStore {
         std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755))?;
         for entry in std::fs::read_dir(&root)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX) {
                 std::fs::remove_dir_all(entry.path())?;
             }
         }
         let places = Arc::new(Semaphore::new(limits::UNPACKING_MAX));
         let (holds, removed, named) = (Mutex::default(), Notify::new(), Notify::new());
         Ok(CodeStore { blobs, root, durability, ids, places, holds, removed, named })
+    }
+
+    /// The folder that holds the unpacked packages.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The folder of the package with this SHA-256 (hexadecimal).
@@ -171,7 +177,7 @@ impl CodeStore {
     /// Makes the folder from the zip unless it is there; returns the size of its files.
     async fn ensure_folder(&self, sha256: &str, zip: Bytes) -> Result<u64, LambdaError> {
         let (root, folder, durability) = (self.root.clone(), self.folder(sha256), self.durability);
-        let unfinished = root.join(format!("{UNFINISHED}{}", self.ids.hex(16)));
+        let unfinished = root.join(format!("{UNFINISHED_PREFIX}{}", self.ids.hex(16)));
         self.blocking(move || {
             if folder.is_dir() {
                 return unpack(&zip, Target::Nowhere);
@@ -298,7 +304,7 @@ impl Removal {
         // The folder goes last: as long as it is there, the next start finds the package.
         self.code.blobs.delete(blob_key(&self.sha256)).await.map_err(internal_blob)?;
         let folder = self.code.folder(&self.sha256);
-        let unfinished = self.code.root.join(format!("{UNFINISHED}{}", self.code.ids.hex(16)));
+        let unfinished = self.code.root.join(format!("{UNFINISHED_PREFIX}{}", self.code.ids.hex(16)));
         let removed = self.code.blocking(move || match std::fs::rename(&folder, &unfinished) {
             Ok(()) => Ok(std::fs::remove_dir_all(&unfinished)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -5,6 +5,7 @@ mod access;
 mod attached;
 mod catalog;
 mod code;
+mod development;
 mod error;
 mod event_configs;
 mod keys;
@@ -27,7 +28,8 @@ mod task;
 mod urls;
 
 pub use catalog::Catalog;
-pub use code::{CodeStore, Durability};
+pub use code::{CodeStore, Durability, UNFINISHED_PREFIX};
+pub use development::Substitute;
 pub use error::{LambdaError, ParameterError, ValidationError};
 pub use link::LINK_PATH;
 

@@ -132,3 +132,25 @@ async fn a_temporary_store_vanishes_with_its_last_handle() {
     drop(blobs);
     assert!(!root.exists());
 }
+
+#[tokio::test]
+async fn links_outlive_removals_which_wait_while_they_are_held() {
+    let parent = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(&parent.path().join("blobs"), BlobsOptions { free_bytes_reserve: 0 }).unwrap();
+    blobs.put_named("a/b", "named").await.unwrap();
+    let id = blobs.put("content").await.unwrap();
+    let held = blobs.hold_removals().await;
+    let removal = tokio::spawn({
+        let blobs = blobs.clone();
+        async move { blobs.delete("a/b").await.unwrap() }
+    });
+    let links = parent.path().join("links");
+    std::fs::create_dir(&links).unwrap();
+    blobs.link_all(&links).unwrap();
+    assert!(!removal.is_finished());
+    drop(held);
+    assert!(removal.await.unwrap());
+    assert_eq!(std::fs::read_to_string(links.join("named/a/b~")).unwrap(), "named");
+    let content = links.join("sha256").join(&id.digits()[..2]).join(format!("{}~", id.digits()));
+    assert_eq!(std::fs::read_to_string(content).unwrap(), "content");
+}

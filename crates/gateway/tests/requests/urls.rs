@@ -89,6 +89,7 @@ fn spec(account: &AccountId, region: &Region, name: &str) -> FunctionSpec {
             group: String::new(),
         },
         tracing_mode: String::new(),
+        development: None,
         is_tenant_isolated: false,
     }
 }

@@ -111,6 +111,7 @@ impl World {
                 group: "/aws/lambda/f".to_owned(),
             },
             tracing_mode: "PassThrough".to_owned(),
+            development: None,
             is_tenant_isolated: false,
         };
         World { engine, launcher, sink, folder, spec, spawner }

@@ -6,6 +6,7 @@ use futures_util::stream::BoxStream;
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, AwsError, Region, RequestId};
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +54,48 @@ pub struct FunctionSpec {
     /// Whether each request has to name a tenant, whose environments serve nobody else
     /// (TenancyConfig `PER_TENANT`).
     pub is_tenant_isolated: bool,
+    /// Set while somebody develops the function: `code_dir` is then a folder of theirs.
+    pub development: Option<Development>,
+}
+
+/// How a function runs while somebody develops it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Development {
+    /// Where a debugger's server listens inside. There is then one environment at a time, without time limits, and it
+    /// is not frozen: somebody looks at it for minutes.
+    pub debug_port: Option<u16>,
+    /// Keeps the folder as long as anything may run from it.
+    pub hold: Hold,
+}
+
+impl FunctionSpec {
+    /// Where a debugger's server listens inside; `None` for a function that is not being debugged.
+    pub fn debug_port(&self) -> Option<u16> {
+        self.development.as_ref()?.debug_port
+    }
+}
+
+/// Keeps something in existence until the last clone is dropped.
+#[derive(Clone)]
+pub struct Hold(Arc<dyn Any + Send + Sync>);
+
+impl Hold {
+    /// Holds `kept`.
+    pub fn new(kept: impl Any + Send + Sync) -> Hold {
+        Hold(Arc::new(kept))
+    }
+}
+
+impl std::fmt::Debug for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hold")
+    }
+}
+
+impl PartialEq for Hold {
+    fn eq(&self, other: &Hold) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A function's LoggingConfig, defaults filled in.

@@ -12,8 +12,8 @@ mod urls;
 pub use access::{AccessRequest, Authorizer, Decision, Resource};
 pub use credentials::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
 pub use functions::{
-    AsyncEvent, FunctionCatalog, FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, InvokeStream,
-    Invoker, LogFormat, LogLevel, LogTail, Logging, StreamItem, ThrottleReason,
+    AsyncEvent, Development, FunctionCatalog, FunctionSpec, Hold, InvokeError, InvokeFailure, InvokeOutcome,
+    InvokeRequest, InvokeStream, Invoker, LogFormat, LogLevel, LogTail, Logging, StreamItem, ThrottleReason,
 };
 pub use keys::{UserKey, UserKeys};
 pub use logs::{LogDestination, LogLine, LogSink};

@@ -59,6 +59,10 @@ impl Base for Gated {
         self.memory.counter(log)
     }
 
+    fn counters(&self) -> Result<Vec<(Key, u64)>, StoreError> {
+        self.memory.counters()
+    }
+
     fn check_space(&self, _bytes: usize) -> Result<(), StoreError> {
         Ok(())
     }

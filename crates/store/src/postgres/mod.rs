@@ -16,7 +16,7 @@ use crate::engine::{Attempt, Engine, Failure, Flow, ReadWork, Work};
 use crate::pool::Pool;
 use crate::transaction::{Snapshot, Transaction, WriteSet};
 use crate::wake::Hub;
-use crate::{StoreError, StoreOptions};
+use crate::{Key, StoreError, StoreOptions};
 use connection::{Connection, Connector};
 use futures_util::future::BoxFuture;
 use notices::Notices;
@@ -85,6 +85,11 @@ impl Engine for PostgresEngine {
                 Ok(()) | Err(Failure::Conflict) => Ok(()),
             }
         }))
+    }
+
+    fn counters<'a>(&'a self, _pool: &'a Pool) -> BoxFuture<'a, Result<Vec<(Key, u64)>, StoreError>> {
+        let text = "a store on PostgreSQL is copied with its own tools".to_owned();
+        Box::pin(std::future::ready(Err(StoreError::Unavailable(text))))
     }
 
     fn fatal(&self) -> BoxFuture<'static, StoreError> {

@@ -4,7 +4,7 @@
 //! A later layer lies over an earlier one, file by file. Where one has a folder and the other something else,
 //! the later has its way (AWS does not say what it does then).
 
-use super::{CodeStore, Hold, UNFINISHED, complete};
+use super::{CodeStore, Hold, UNFINISHED_PREFIX, complete};
 use crate::error::LambdaError;
 use crate::layer::{LayerUse, merged_name};
 use crate::package::{FOLDER_MODE, UnpackError, give_final_times};
@@ -38,7 +38,7 @@ impl CodeStore {
         }
         let sources: Vec<PathBuf> = layers.iter().map(|layer| self.folder(&layer.package.sha256)).collect();
         let (root, folder, durability) = (self.root.clone(), self.folder(&merged), self.durability);
-        let unfinished = root.join(format!("{UNFINISHED}{}", self.ids.hex(16)));
+        let unfinished = root.join(format!("{UNFINISHED_PREFIX}{}", self.ids.hex(16)));
         self.blocking(move || {
             let outcome = merge(&sources, &unfinished)
                 .and_then(|()| complete(&root, &unfinished, &folder, durability))
