@@ -278,3 +278,15 @@ def test_layers_of_a_function_that_never_was_are_gone(lambda_, refused):
         )
     name = create_function(lambda_, ECHO, Layers=[arn])
     assert result(lambda_, name, 2) == 2
+
+
+@pytest.mark.documented(GUIDE + "configuration-versions.html")
+def test_a_version_keeps_its_layers(lambda_):
+    one, two = (publish(lambda_, {"python/mod.py": f"x = {n}\n"}) for n in (1, 2))
+    name = create_function(lambda_, "import mod\ndef handler(event, context):\n    return mod.x\n", Layers=[one])
+    assert [it["Arn"] for it in lambda_.publish_version(FunctionName=name)["Layers"]] == [one]
+    lambda_.update_function_configuration(FunctionName=name, Layers=[two])
+    lambda_.get_waiter("function_updated_v2").wait(FunctionName=name)
+    for arn in (one, two):
+        lambda_.delete_layer_version(LayerName=arn.rsplit(":", 1)[0], VersionNumber=1)
+    assert (result(lambda_, name, Qualifier="1"), result(lambda_, name)) == (1, 2)

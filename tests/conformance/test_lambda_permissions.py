@@ -133,3 +133,30 @@ def test_a_policy_goes_with_its_function(lambda_, function, refused):
     create_function(lambda_, ECHO, name=function)
     with refused("ResourceNotFoundException", 404):
         lambda_.get_policy(FunctionName=function)
+
+
+@pytest.mark.documented(API + "API_AddPermission.html")
+def test_versions_and_aliases_have_policies_of_their_own(lambda_, function, refused):
+    lambda_.publish_version(FunctionName=function)
+    lambda_.create_alias(FunctionName=function, Name="PROD", FunctionVersion="1")
+    revision = lambda_.get_alias(FunctionName=function, Name="PROD")["RevisionId"]
+    add(lambda_, function, "same")
+    add(lambda_, f"{function}:1", "same")
+    added = add(lambda_, function, "same", Qualifier="PROD", RevisionId=revision)
+    assert json.loads(added["Statement"])["Resource"] == f"{ARN}{function}:PROD"
+    changed = lambda_.get_alias(FunctionName=function, Name="PROD")["RevisionId"]
+    assert changed != revision
+    shown = lambda_.get_policy(FunctionName=function, Qualifier="PROD")
+    assert (shown["RevisionId"], len(json.loads(shown["Policy"])["Statement"])) == (changed, 1)
+    assert json.loads(lambda_.get_policy(FunctionName=function, Qualifier="1")["Policy"])["Statement"][0]["Resource"].endswith(":1")
+    with refused("ResourceConflictException", 409):
+        add(lambda_, function, "same", Qualifier="PROD")
+    lambda_.remove_permission(FunctionName=function, StatementId="same", Qualifier="PROD")
+    with refused("ResourceNotFoundException", 404):
+        lambda_.get_policy(FunctionName=function, Qualifier="PROD")
+    assert lambda_.get_policy(FunctionName=function)["Policy"]
+    add(lambda_, function, "again", Qualifier="PROD")
+    lambda_.delete_alias(FunctionName=function, Name="PROD")
+    lambda_.create_alias(FunctionName=function, Name="PROD", FunctionVersion="1")
+    with refused("ResourceNotFoundException", 404):
+        lambda_.get_policy(FunctionName=function, Qualifier="PROD")

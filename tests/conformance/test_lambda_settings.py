@@ -122,3 +122,22 @@ def test_code_signing_is_refused_by_name(lambda_, function, refused):
         with refused("NotImplemented", 501) as error:
             call()
         assert "CodeSigningConfig" in error["Error"]["Message"]
+
+
+@pytest.mark.documented(API + "API_PutFunctionEventInvokeConfig.html")
+def test_versions_and_aliases_have_settings_of_their_own(lambda_, function, refused):
+    lambda_.publish_version(FunctionName=function)
+    lambda_.create_alias(FunctionName=function, Name="PROD", FunctionVersion="1")
+    for retries, qualifier in enumerate(("$LATEST", "1", "PROD")):
+        lambda_.put_function_event_invoke_config(FunctionName=function, Qualifier=qualifier, MaximumRetryAttempts=retries)
+    pages = lambda_.get_paginator("list_function_event_invoke_configs").paginate(
+        FunctionName=function, PaginationConfig={"PageSize": 2}
+    )
+    listed = {it["FunctionArn"].rsplit(":", 1)[1]: it["MaximumRetryAttempts"] for page in pages for it in page["FunctionEventInvokeConfigs"]}
+    assert listed == {"$LATEST": 0, "1": 1, "PROD": 2}
+    lambda_.put_runtime_management_config(FunctionName=function, Qualifier="1", UpdateRuntimeOn="FunctionUpdate")
+    shown = lambda_.get_runtime_management_config(FunctionName=function, Qualifier="1")
+    assert (shown["UpdateRuntimeOn"], shown["FunctionArn"]) == ("FunctionUpdate", f"{ARN}{function}:1")
+    assert lambda_.get_runtime_management_config(FunctionName=function)["UpdateRuntimeOn"] == "Auto"
+    with refused("InvalidParameterValueException", 400):
+        lambda_.put_runtime_management_config(FunctionName=function, Qualifier="PROD", UpdateRuntimeOn="Auto")

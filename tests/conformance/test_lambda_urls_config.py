@@ -105,3 +105,20 @@ def test_cors_has_limits(lambda_, function, refused, cors, fits):
     else:
         with refused("ValidationException", 400):
             lambda_.create_function_url_config(FunctionName=function, AuthType="NONE", Cors=cors)
+
+
+@pytest.mark.documented(API + "API_CreateFunctionUrlConfig.html")
+def test_aliases_have_urls_of_their_own(lambda_, function, refused):
+    lambda_.publish_version(FunctionName=function)
+    for alias in ("A", "B"):
+        lambda_.create_alias(FunctionName=function, Name=alias, FunctionVersion="1")
+    urls = [lambda_.create_function_url_config(FunctionName=function, AuthType="NONE")]
+    urls += [lambda_.create_function_url_config(FunctionName=function, Qualifier=it, AuthType="AWS_IAM") for it in "AB"]
+    assert [it["FunctionArn"] for it in urls] == [ARN + function, f"{ARN}{function}:A", f"{ARN}{function}:B"]
+    assert len({it["FunctionUrl"] for it in urls}) == 3
+    pages = lambda_.get_paginator("list_function_url_configs").paginate(FunctionName=function, PaginationConfig={"PageSize": 1})
+    assert [it["FunctionUrl"] for page in pages for it in page["FunctionUrlConfigs"]] == [it["FunctionUrl"] for it in urls]
+    assert lambda_.get_function_url_config(FunctionName=f"{function}:A")["AuthType"] == "AWS_IAM"
+    lambda_.delete_alias(FunctionName=function, Name="A")
+    left = lambda_.list_function_url_configs(FunctionName=function)["FunctionUrlConfigs"]
+    assert [it["FunctionArn"] for it in left] == [ARN + function, f"{ARN}{function}:B"]

@@ -48,6 +48,13 @@ pub mod api {
     include!(concat!(env!("OUT_DIR"), "/api.rs"));
 }
 
+/// The size of all files of a package, as it is checked; nothing is written. For tests of hostile input.
+///
+/// Errors: why it cannot be unpacked.
+pub fn unpacked_bytes(zip: &[u8]) -> Result<u64, String> {
+    package::unpack(zip, package::Target::Nowhere).map_err(|error| error.to_string())
+}
+
 /// What a gust may set about Lambda.
 #[derive(Clone)]
 pub struct Settings {

@@ -27,6 +27,12 @@ pub fn policy(data: &[u8]) {
     }
 }
 
+/// A package of a function or a layer.
+pub fn package(data: &[u8]) {
+    // Refused or not: both are answers.
+    let _ = gust_lambda::unpacked_bytes(data);
+}
+
 /// A filter pattern (the first line) and a message (the rest).
 pub fn filter_pattern(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };

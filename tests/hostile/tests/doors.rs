@@ -1,19 +1,20 @@
 //! Every door, with good input, broken input, and input made to hurt.
 
-use gust_hostile::{aws_json, filter_pattern, policy, query, rest_json, signature};
+use gust_hostile::{aws_json, filter_pattern, package, policy, query, rest_json, signature};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
 type Door = fn(&[u8]);
 
-const DOORS: [(&str, Door); 6] = [
+const DOORS: [(&str, Door); 7] = [
     ("aws_json", aws_json),
     ("rest_json", rest_json),
     ("query", query),
     ("signature", signature),
     ("policy", policy),
     ("filter_pattern", filter_pattern),
+    ("package", package),
 ];
 
 /// Good input of all kinds: what mutations start from.
