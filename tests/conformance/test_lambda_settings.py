@@ -131,7 +131,7 @@ def test_versions_and_aliases_have_settings_of_their_own(lambda_, function, refu
     for retries, qualifier in enumerate(("$LATEST", "1", "PROD")):
         lambda_.put_function_event_invoke_config(FunctionName=function, Qualifier=qualifier, MaximumRetryAttempts=retries)
     pages = lambda_.get_paginator("list_function_event_invoke_configs").paginate(
-        FunctionName=function, PaginationConfig={"PageSize": 2}
+        FunctionName=function, PaginationConfig={"PageSize": 1}
     )
     listed = {it["FunctionArn"].rsplit(":", 1)[1]: it["MaximumRetryAttempts"] for page in pages for it in page["FunctionEventInvokeConfigs"]}
     assert listed == {"$LATEST": 0, "1": 1, "PROD": 2}

@@ -32,10 +32,7 @@ impl Operation for ListFunctionEventInvokeConfigs {
             snapshot.get(&keys::function(&id))?.ok_or(AttachedError::NoFunction)?;
             let prefix = keys::event_configs_of(&id);
             let range = match after {
-                Some(ref text) => {
-                    let qualifier = Some(Qualifier::parse(text)).filter(|_| !text.is_empty());
-                    Range::prefix_after(&prefix, &keys::event_config(&id, qualifier.as_ref()))
-                }
+                Some(ref text) => Range::prefix_after(&prefix, &keys::event_config(&id, Some(&Qualifier::parse(text)))),
                 None => Range::prefix(&prefix),
             };
             Ok(snapshot.range(&range, Order::Ascending, limit + 1)?)
@@ -49,7 +46,7 @@ impl Operation for ListFunctionEventInvokeConfigs {
             configs.push(shown(&reference.id, keys::attached_qualifier(key).as_ref(), &record));
         }
         let last = pairs.last().filter(|_| more).map(|(key, _)| keys::attached_qualifier(key));
-        let next_marker = last.map(|last| marker(&last.map(|qualifier| qualifier.to_string()).unwrap_or_default()));
+        let next_marker = last.map(|last| marker(&last.unwrap_or(Qualifier::Latest).to_string()));
         Ok(ListFunctionEventInvokeConfigsResponse { function_event_invoke_configs: Some(configs), next_marker })
     }
 }

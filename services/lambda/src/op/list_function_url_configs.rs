@@ -29,10 +29,7 @@ impl Operation for ListFunctionUrlConfigs {
             snapshot.get(&keys::function(&id))?.ok_or(AttachedError::NoFunctionForUrl)?;
             let prefix = keys::urls_of(&id);
             let range = match after {
-                Some(ref text) => {
-                    let qualifier = Some(Qualifier::parse(text)).filter(|_| !text.is_empty());
-                    Range::prefix_after(&prefix, &keys::url(&id, qualifier.as_ref()))
-                }
+                Some(ref text) => Range::prefix_after(&prefix, &keys::url(&id, Some(&Qualifier::parse(text)))),
                 None => Range::prefix(&prefix),
             };
             Ok(snapshot.range(&range, Order::Ascending, limit + 1)?)
@@ -46,7 +43,7 @@ impl Operation for ListFunctionUrlConfigs {
             configs.push(shown(&reference.id, qualifier.as_ref(), &keys::decode(bytes)?, &cx.call.origin));
         }
         let last = pairs.last().filter(|_| more).map(|(key, _)| keys::attached_qualifier(key));
-        let next_marker = last.map(|last| marker(&last.map(|qualifier| qualifier.to_string()).unwrap_or_default()));
+        let next_marker = last.map(|last| marker(&last.unwrap_or(Qualifier::Latest).to_string()));
         Ok(ListFunctionUrlConfigsResponse { function_url_configs: configs, next_marker })
     }
 }
