@@ -196,6 +196,7 @@ def test_versions_aliases_and_concurrency(aws, tmp_path):
     aws("lambda", "invoke", "--function-name", name, "--qualifier", "live", "--payload", "{}", "out.json")
 
 
+@pytest.mark.inferred
 def test_iam_with_its_waiters(aws):
     name = unique("cli")
     trust = json.dumps({"Version": "2012-10-17", "Statement": [
