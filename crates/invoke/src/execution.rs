@@ -147,7 +147,7 @@ pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request
             (ending, Fate::Dead)
         }
         None => {
-            let invocation_id = engine.platform.ids.uuid();
+            let invocation_id = environment.connection.is_http().then(|| engine.platform.ids.uuid());
             let ending = invoke(&mut environment, &running, invocation_id, &mut caller.reply).await;
             let fate = if ending.ends_environment() { Fate::Ends } else { Fate::Lives };
             (ending, fate)
@@ -231,7 +231,12 @@ fn write_start(environment: &mut Environment, running: &Running) {
     environment.recorder.platform(SystemClock.now_ms(), &event);
 }
 
-async fn invoke(environment: &mut Environment, running: &Running, invocation_id: String, reply: &mut Reply) -> Ending {
+async fn invoke(
+    environment: &mut Environment,
+    running: &Running,
+    invocation_id: Option<String>,
+    reply: &mut Reply,
+) -> Ending {
     let Running { request, trace_header, began, .. } = running;
     write_start(environment, running);
     let timeout_ms = request.function.timeout_ms;
@@ -244,7 +249,7 @@ async fn invoke(environment: &mut Environment, running: &Running, invocation_id:
         invoked_function_arn: request.invoked_arn.clone(),
         trace_id: Some(trace_header.clone()),
         client_context: request.client_context.clone(),
-        invocation_id: Some(invocation_id),
+        invocation_id,
         cognito_identity: None,
         tenant_id: request.tenant_id.clone(),
         payload: request.payload.clone(),

@@ -88,6 +88,11 @@ pub enum RuntimeConnection {
 }
 
 impl RuntimeConnection {
+    /// Whether it is the HTTP Runtime API.
+    pub fn is_http(&self) -> bool {
+        matches!(self, RuntimeConnection::Http(_))
+    }
+
     /// Waits until the runtime is initialised. Cancel safe; the caller brings the time limit.
     pub async fn ready(&mut self) -> Ready {
         match self {
