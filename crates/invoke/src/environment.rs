@@ -178,6 +178,10 @@ impl Environment {
             if let Some(ending) = response.take_ending() {
                 return InvokeEnd::Answered(ending);
             }
+            // Parts that come without a pause would never let the timer below have its turn.
+            if response.is_streaming() && exited.is_none() && Instant::now() >= until {
+                return InvokeEnd::TimedOut;
+            }
             let is_waiting = response.is_waiting();
             let words_until = last_words_until.filter(|_| !is_waiting).unwrap_or(until).min(until);
             tokio::select! {
@@ -188,7 +192,10 @@ impl Environment {
                 answer = connection.answer(), if !is_waiting => match answer {
                     Answer::Closed => return InvokeEnd::Exited(self.exit_after_close().await),
                     Answer::Truncated => return self.exit_after_truncation().await,
-                    answer => response.take(answer),
+                    answer => {
+                        response.take(answer);
+                        last_words_until = last_words_until.map(|_| Instant::now() + LAST_ANSWER_WAIT);
+                    }
                 },
                 failure = api.extensions.failure(), if has_extensions => return InvokeEnd::Extension(failure),
                 ended = exit.as_mut(), if exited.is_none() => {

@@ -124,6 +124,11 @@ impl<'a> Response<'a> {
         self.pending.is_some()
     }
 
+    /// Whether parts of it have come.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.total_bytes > 0
+    }
+
     /// How the response ended, once everything has been taken.
     pub(crate) fn take_ending(&mut self) -> Option<Ending> {
         if self.is_waiting() { None } else { self.ending.take() }

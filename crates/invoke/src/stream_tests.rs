@@ -31,6 +31,7 @@ over_both!(
     a_stream_ends_with_how_it_failed,
     a_caller_who_leaves_a_stream_does_not_stop_the_function,
     a_caller_who_does_not_read_holds_the_function_up_until_its_time_is_over,
+    an_endless_stream_that_is_read_ends_with_its_time,
     a_caller_of_a_whole_response_gets_a_streamed_one_collected,
     a_response_that_came_whole_is_one_part
 );
@@ -121,6 +122,24 @@ async fn a_caller_who_does_not_read_holds_the_function_up_until_its_time_is_over
     let (text, outcome) = rest(&mut stream).await;
     assert!(text.starts_with("onex") && text.len() < 16 << 20, "{}", text.len());
     assert_eq!(json(&outcome)["errorType"], "Sandbox.Timedout");
+}
+
+async fn an_endless_stream_that_is_read_ends_with_its_time(is_http: bool) {
+    let bench = Bench::new(is_http, Settings::default());
+    let mut spec = (*handler("stream_flood")).clone();
+    spec.timeout_ms = 500;
+    let spec = Arc::new(spec);
+    let mut stream = bench.engine.invoke_streaming(request(&spec, "r1")).await.unwrap();
+    let outcome = loop {
+        match stream.items.next().await {
+            Some(StreamItem::Chunk(_)) => {}
+            Some(StreamItem::End(outcome)) => break outcome,
+            None => panic!("the stream has no end"),
+        }
+    };
+    assert_eq!(json(&outcome)["errorType"], "Sandbox.Timedout");
+    let outcome = bench.engine.invoke(request(&spec, "r2")).await.unwrap();
+    assert_eq!(json(&outcome)["errorType"], "Sandbox.Timedout", "also where it is collected");
 }
 
 async fn a_caller_of_a_whole_response_gets_a_streamed_one_collected(is_http: bool) {

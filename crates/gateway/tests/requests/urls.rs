@@ -23,13 +23,16 @@ use tokio::sync::Notify;
 const ID: &str = "abcdefghijklmnopqrstuvwxyz012345";
 const HOST: (&str, &str) = ("Host", "abcdefghijklmnopqrstuvwxyz012345.lambda-url.us-east-1.localhost:4566");
 
+/// A streamed response: content type, then parts.
+type Script = (&'static str, Vec<Option<&'static str>>);
+
 /// One URL, and a function behind it that answers what it is told to, or with its own event.
 struct Fake {
     url: FunctionUrl,
     answer: Mutex<Option<Result<Bytes, InvokeError>>>,
     fails: bool,
-    /// The streamed response: content type, then parts; `None` waits for `go_on`, and a last `!` is a failure.
-    stream: Mutex<Option<(&'static str, Vec<Option<&'static str>>)>>,
+    /// The streamed response; a part that is `None` waits for `go_on`, and a last `!` is a failure.
+    stream: Mutex<Option<Script>>,
     go_on: Arc<Notify>,
     seen: Mutex<Vec<InvokeRequest>>,
     asked: Mutex<Vec<AccessRequest>>,
