@@ -1,6 +1,23 @@
 //! Starts a gust and drives it with the official AWS SDK for Rust, as an application would.
 
+/// A client of `$service` for the gust at `$url`.
+macro_rules! client {
+    ($service:ident, $url:expr) => {{
+        let config = $service::Config::builder()
+            .region($service::config::Region::new("us-east-1"))
+            .endpoint_url($url)
+            .credentials_provider(Credentials::from_keys("000000000000", "gust", None))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        $service::Client::from_conf(config)
+    }};
+}
+pub(crate) use client;
+
+mod deployment;
+mod roles;
 mod server;
+mod streaming;
 
 use aws_credential_types::Credentials;
 use aws_sdk_cloudwatchlogs as logs;
@@ -15,6 +32,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 const SOURCE: &str = "def handler(event, context):\n    print('seen', event['word'])\n    return event['word'][::-1]\n";
+const ROLE: &str = "arn:aws:iam::000000000000:role/test";
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -25,21 +43,12 @@ async fn main() -> Outcome {
     identity(&server.url).await?;
     function(&server.url).await?;
     refusal(&server.url).await?;
+    deployment::run(&server.url).await?;
+    streaming::run(&server.url).await?;
+    roles::run(&server.url).await?;
     server.stop()?;
-    println!("AWS SDK for Rust: 3 scenarios passed");
+    println!("AWS SDK for Rust: 6 scenarios passed");
     Ok(())
-}
-
-macro_rules! client {
-    ($service:ident, $url:expr) => {{
-        let config = $service::Config::builder()
-            .region($service::config::Region::new("us-east-1"))
-            .endpoint_url($url)
-            .credentials_provider(Credentials::from_keys("000000000000", "gust", None))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .build();
-        $service::Client::from_conf(config)
-    }};
 }
 
 async fn identity(url: &str) -> Outcome {
@@ -55,17 +64,13 @@ async fn function(url: &str) -> Outcome {
         .create_function()
         .function_name("rust-sdk")
         .runtime(Runtime::Python311)
-        .role("arn:aws:iam::000000000000:role/test")
+        .role(ROLE)
         .handler("app.handler")
-        .code(FunctionCode::builder().zip_file(Blob::new(package()?)).build())
+        .code(FunctionCode::builder().zip_file(Blob::new(package(&[("app.py", SOURCE)])?)).build())
         .send()
         .await?;
     assert_eq!(made.memory_size(), Some(128));
-    let begun = Instant::now();
-    while client.get_function_configuration().function_name("rust-sdk").send().await?.state() != Some(&State::Active) {
-        assert!(begun.elapsed() < WAIT_MAX, "the function never became active");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    wait_until_active(&client, "rust-sdk").await?;
     let call =
         client.invoke().function_name("rust-sdk").log_type(LogType::Tail).payload(Blob::new(r#"{"word":"gust"}"#));
     let answer = call.send().await?;
@@ -105,6 +110,15 @@ async fn streamed(client: &lambda::Client) -> Outcome {
     Ok(())
 }
 
+async fn wait_until_active(client: &lambda::Client, name: &str) -> Outcome {
+    let begun = Instant::now();
+    while client.get_function_configuration().function_name(name).send().await?.state() != Some(&State::Active) {
+        assert!(begun.elapsed() < WAIT_MAX, "{name} never became active");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
 async fn wait_for_line(url: &str, line: &str) -> Outcome {
     let client = client!(logs, url);
     let begun = Instant::now();
@@ -128,9 +142,11 @@ async fn refusal(url: &str) -> Outcome {
     Ok(())
 }
 
-fn package() -> Result<Vec<u8>, Box<dyn Error>> {
+fn package(files: &[(&str, &str)]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    archive.start_file("app.py", zip::write::SimpleFileOptions::default().unix_permissions(0o644))?;
-    archive.write_all(SOURCE.as_bytes())?;
+    for (name, source) in files {
+        archive.start_file(*name, zip::write::SimpleFileOptions::default().unix_permissions(0o644))?;
+        archive.write_all(source.as_bytes())?;
+    }
     Ok(archive.finish()?.into_inner())
 }
