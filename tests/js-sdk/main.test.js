@@ -5,14 +5,25 @@ import { after, before, test } from 'node:test';
 import { CloudWatchLogsClient, FilterLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { AttachRolePolicyCommand, CreateRoleCommand, GetRoleCommand, IAMClient, paginateListRoles } from '@aws-sdk/client-iam';
 import {
+  AddPermissionCommand,
+  CreateAliasCommand,
   CreateFunctionCommand,
+  CreateFunctionUrlConfigCommand,
   DeleteFunctionCommand,
+  DeleteFunctionConcurrencyCommand,
   GetFunctionCommand,
+  GetPolicyCommand,
   InvokeCommand,
   InvokeWithResponseStreamCommand,
   LambdaClient,
   paginateListFunctions,
+  paginateListVersionsByFunction,
+  PublishLayerVersionCommand,
+  PutFunctionConcurrencyCommand,
+  UpdateAliasCommand,
+  UpdateFunctionCodeCommand,
   waitUntilFunctionActiveV2,
+  waitUntilFunctionUpdatedV2,
 } from '@aws-sdk/client-lambda';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { startGust } from './server.js';
@@ -143,4 +154,59 @@ test('roles and identities', async () => {
   assert.strictEqual(Account, '000000000000');
   const { Credentials } = await sts.send(new AssumeRoleCommand({ RoleArn: role, RoleSessionName: 'session' }));
   assert.match(Credentials.AccessKeyId, /^ASIA/);
+});
+
+test('layers, versions and an alias that shifts traffic', async () => {
+  const name = 'deployed';
+  const layer = await lambda.send(
+    new PublishLayerVersionCommand({
+      LayerName: 'words',
+      Content: { ZipFile: zip({ 'nodejs/node_modules/words/index.js': "exports.greeting = 'hello from a layer';" }) },
+      CompatibleRuntimes: ['nodejs20.x'],
+    }),
+  );
+  const source = (end) =>
+    `import words from 'words'; export const handler = async (e, c) => [c.functionVersion, words.greeting + '${end}'];`;
+  await create(name, source(''), { Layers: [layer.LayerVersionArn], Publish: true });
+  const code = { FunctionName: name, ZipFile: zip({ 'index.mjs': source('!') }), Publish: true };
+  const updated = await lambda.send(new UpdateFunctionCodeCommand(code));
+  assert.strictEqual(updated.Version, '2');
+  await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: 30, minDelay: 1, maxDelay: 1 }, { FunctionName: name });
+  const run = async (Qualifier) => {
+    const answer = await lambda.send(new InvokeCommand({ FunctionName: name, Qualifier }));
+    return JSON.parse(answer.Payload.transformToString());
+  };
+  assert.deepStrictEqual(await run('1'), ['1', 'hello from a layer']);
+  assert.deepStrictEqual(await run('2'), ['2', 'hello from a layer!']);
+  const versions = [];
+  for await (const page of paginateListVersionsByFunction({ client: lambda }, { FunctionName: name, MaxItems: 1 })) {
+    versions.push(...page.Versions.map((version) => version.Version));
+  }
+  assert.deepStrictEqual(versions, ['$LATEST', '1', '2']);
+  await lambda.send(new CreateAliasCommand({ FunctionName: name, Name: 'live', FunctionVersion: '1' }));
+  assert.strictEqual((await run('live'))[0], '1');
+  await lambda.send(new UpdateAliasCommand({ FunctionName: name, Name: 'live', FunctionVersion: '2' }));
+  assert.strictEqual((await run('live'))[0], '2');
+});
+
+test('permissions, limits and a URL', async () => {
+  const name = 'settings';
+  await create(name, 'export const handler = async (event) => ({ statusCode: 201, body: event.rawPath });');
+  const statement = { FunctionName: name, StatementId: 'all', Action: 'lambda:InvokeFunctionUrl', Principal: '*' };
+  await lambda.send(new AddPermissionCommand({ ...statement, FunctionUrlAuthType: 'NONE' }));
+  const { Policy } = await lambda.send(new GetPolicyCommand({ FunctionName: name }));
+  assert.strictEqual(JSON.parse(Policy).Statement[0].Sid, 'all');
+  await lambda.send(new PutFunctionConcurrencyCommand({ FunctionName: name, ReservedConcurrentExecutions: 0 }));
+  const invoke = lambda.send(new InvokeCommand({ FunctionName: name }));
+  await assert.rejects(invoke, {
+    name: 'TooManyRequestsException',
+    Reason: 'ReservedFunctionConcurrentInvocationLimitExceeded',
+  });
+  await lambda.send(new DeleteFunctionConcurrencyCommand({ FunctionName: name }));
+  const { FunctionUrl } = await lambda.send(
+    new CreateFunctionUrlConfigCommand({ FunctionName: name, AuthType: 'NONE' }),
+  );
+  const id = new URL(FunctionUrl).hostname.split('.')[0];
+  const answer = await fetch(`${gust.url}/_gust/url/${id}/some/path`);
+  assert.deepStrictEqual([answer.status, await answer.text()], [201, '/some/path']);
 });
