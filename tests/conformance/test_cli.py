@@ -162,7 +162,8 @@ def test_gust_doctor_reports(gust):
     report = json.loads(gust.command("doctor", "--json").stdout)
     verdicts = {check["check"]: check["verdict"] for check in report["checks"]}
     assert verdicts["sandbox"] in ("good", "note") and verdicts["endpoint"] == "good"
-    assert [row["runtime"] for row in report["runtimes"]] == [f"python3.{minor}" for minor in range(9, 15)]
+    runtimes = [f"python3.{minor}" for minor in range(9, 15)] + [f"nodejs{major}.x" for major in (18, 20, 22, 24)]
+    assert [row["runtime"] for row in report["runtimes"]] == runtimes
     assert report["guarantees"]
 
 

@@ -275,5 +275,5 @@ def test_account_settings_count_functions(gust):
 @pytest.mark.inferred
 def test_an_operation_that_is_not_there_says_so_by_name(lambda_, refused):
     with refused("NotImplemented", 501) as error:
-        lambda_.list_layers()
-    assert "ListLayers" in error["Error"]["Message"]
+        lambda_.list_event_source_mappings()
+    assert "ListEventSourceMappings" in error["Error"]["Message"]
