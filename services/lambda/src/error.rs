@@ -227,6 +227,9 @@ pub enum ParameterError {
         "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try again."
     )]
     TenantNotAllowed,
+    /// Nobody can name a tenant to a function URL (documented rule, inferred wording).
+    #[error("Function URLs are not supported for functions that are enabled with tenancy configuration.")]
+    UrlWithTenants,
     /// A zip function lacks runtime or handler.
     #[error("Runtime and Handler are mandatory parameters for functions created with deployment packages.")]
     RuntimeAndHandlerRequired,

@@ -91,6 +91,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn versions_and_aliases_have_policies_of_their_own_that_go_with_them() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        bed.publish("a").await;
+        bed.create_alias("a", "prod", "1", None).await;
+        let get = |qualifier: Option<&str>| GetPolicyRequest {
+            function_name: "a".into(),
+            qualifier: qualifier.map(str::to_owned),
+        };
+        for qualifier in ["1", "prod"] {
+            let of = AddPermissionRequest { qualifier: Some(qualifier.into()), ..request("s") };
+            let statement = bed.run::<AddPermission>(of).await.unwrap().statement.unwrap();
+            assert!(statement.contains(&format!("function:a:{qualifier}")), "{statement}");
+            assert!(bed.run::<GetPolicy>(get(Some(qualifier))).await.is_ok());
+        }
+        assert!(bed.run::<GetPolicy>(get(None)).await.is_err());
+        let alias = crate::api::DeleteAliasRequest { function_name: "a".into(), name: "prod".into() };
+        bed.run::<crate::api::DeleteAlias>(alias).await.unwrap();
+        bed.lambda.remove_version(crate::tests::function_id("a"), 1).await.unwrap();
+        bed.create_alias("a", "prod", "$LATEST", None).await;
+        for qualifier in ["1", "prod"] {
+            assert!(bed.run::<GetPolicy>(get(Some(qualifier))).await.is_err(), "{qualifier}");
+        }
+    }
+
+    #[tokio::test]
     async fn the_statement_is_printed_and_the_revision_changes() {
         let bed = Bed::new().await;
         bed.create_active("a").await;

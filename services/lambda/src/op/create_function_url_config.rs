@@ -8,12 +8,12 @@ use crate::api::{
     CreateFunctionUrlConfig, CreateFunctionUrlConfigRequest, CreateFunctionUrlConfigResponse, InvokeMode,
 };
 use crate::attached::{UrlOwner, UrlRecord};
-use crate::error::{AttachedError, LambdaError};
+use crate::error::{AttachedError, LambdaError, ParameterError};
 use crate::model::{FunctionId, Qualifier};
 use crate::rules::{name, url};
 use crate::subject::Found;
 use crate::task::to_the_end;
-use crate::{Lambda, keys, limits, subject};
+use crate::{Lambda, keys, limits, lookup, subject};
 use gust_kit::{Cx, Operation};
 use gust_store::Tx;
 use gust_types::Ids;
@@ -67,6 +67,9 @@ fn insert(
     if !matches!(subject::find(tx, id, qualifier)?, Found::Whole(_)) {
         return Err(AttachedError::NoFunctionForUrl.into());
     }
+    if lookup::latest(tx, id, None)?.config.tenant_isolation.is_some() {
+        return Err(ParameterError::UrlWithTenants.into());
+    }
     let (key, id_key) = (keys::url(id, qualifier), keys::url_id(&record.url_id));
     // Two equal ids out of 36^32 would be a broken source of randomness: better refused than shared.
     if tx.get(&key)?.is_some() || tx.get(&id_key)?.is_some() {
@@ -94,6 +97,28 @@ mod tests {
             auth_type: FunctionUrlAuthType::None,
             ..Default::default()
         }
+    }
+
+    #[tokio::test]
+    async fn an_alias_can_have_one_that_goes_with_it_and_tenants_cannot() {
+        use crate::api::{CreateFunction, DeleteAlias, DeleteAliasRequest, TenancyConfig, TenantIsolationMode};
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        let prod = || CreateFunctionUrlConfigRequest { qualifier: Some("prod".into()), ..request("a") };
+        assert!(bed.run::<CreateFunctionUrlConfig>(prod()).await.is_err());
+        bed.create_alias("a", "prod", "$LATEST", None).await;
+        let made = bed.run::<CreateFunctionUrlConfig>(prod()).await.unwrap();
+        assert!(made.function_arn.ends_with(":a:prod"));
+        bed.run::<DeleteAlias>(DeleteAliasRequest { function_name: "a".into(), name: "prod".into() }).await.unwrap();
+        bed.create_alias("a", "prod", "$LATEST", None).await;
+        let again = bed.run::<CreateFunctionUrlConfig>(prod()).await.unwrap();
+        assert_ne!(again.function_url, made.function_url);
+
+        let mut isolated = crate::tests::create_request("t");
+        isolated.tenancy_config = Some(TenancyConfig { tenant_isolation_mode: TenantIsolationMode::PerTenant });
+        bed.run::<CreateFunction>(isolated).await.unwrap();
+        let refusal = bed.refusal::<CreateFunctionUrlConfig>(request("t")).await;
+        assert!(refusal.starts_with("Function URLs are not supported"), "{refusal}");
     }
 
     #[tokio::test]

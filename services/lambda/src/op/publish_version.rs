@@ -113,6 +113,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_version_keeps_its_layers() {
+        use crate::api::PublishLayerVersion;
+        use crate::tests::layer_request;
+        let bed = Bed::new().await;
+        let layer = bed.run::<PublishLayerVersion>(layer_request("l", &[("x", b"1")])).await.unwrap();
+        let mut input = create_request("a");
+        input.layers = Some(vec![layer.layer_version_arn.unwrap()]);
+        bed.run::<CreateFunction>(input).await.unwrap();
+        bed.lambda.settle_pending().await.unwrap();
+        bed.publish("a").await;
+        let without = UpdateFunctionConfigurationRequest {
+            function_name: "a".into(),
+            layers: Some(Vec::new()),
+            ..Default::default()
+        };
+        bed.run::<UpdateFunctionConfiguration>(without).await.unwrap();
+        bed.lambda.settle_pending().await.unwrap();
+        let gone = crate::api::DeleteLayerVersionRequest { layer_name: "l".into(), version_number: 1 };
+        bed.run::<crate::api::DeleteLayerVersion>(gone).await.unwrap();
+        bed.lambda.collect().await.unwrap();
+        let spec = bed.lambda.catalog().find(&function_id("a"), Some(&Qualifier::Number(1))).await.unwrap();
+        let folder = spec.layers_dir.clone().unwrap();
+        assert!(folder.join("x").exists());
+        assert_eq!(bed.lambda.catalog().find(&function_id("a"), None).await.unwrap().layers_dir, None);
+        drop(spec);
+        bed.lambda.remove_version(function_id("a"), 1).await.unwrap();
+        bed.lambda.collect().await.unwrap();
+        assert!(!folder.exists(), "nobody uses the layer any more");
+    }
+
+    #[tokio::test]
     async fn numbers_of_deleted_versions_are_not_given_again() {
         let bed = Bed::new().await;
         bed.create_active("a").await;
