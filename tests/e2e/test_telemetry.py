@@ -88,7 +88,7 @@ def test_lines_in_json_format_are_documents(lambda_, logs):
     lines = log_lines(logs, name, lambda lines: any(line == "end" for line in lines))
     events = [json.loads(line.removeprefix("told ")) for line in lines if line.startswith("told ")]
     written = [event["record"] for event in events if event["type"] == "function"]
-    assert [(record["level"], record["message"]) for record in written] == [("WARN", "careful")]
+    assert [(record["level"], record["message"]) for record in written] == [("WARNING", "careful")]
 
 
 def test_the_older_logs_api_has_its_own_events(lambda_, logs):
