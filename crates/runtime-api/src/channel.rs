@@ -86,8 +86,13 @@ impl Channel {
         if stream.try_read_buf(&mut self.read).is_err() && self.read.is_empty() && self.skip == 0 {
             return true;
         }
-        while let Ok(Some((FrameKind::Ready, _))) = self.frame() {}
-        self.read.is_empty() && self.skip == 0
+        loop {
+            match self.frame() {
+                Ok(Some((FrameKind::Ready, _))) => {}
+                Ok(Some(_)) | Err(Broken) => return false,
+                Ok(None) => return self.read.is_empty() && self.skip == 0,
+            }
+        }
     }
 
     pub(crate) fn begin(&mut self, invocation: &Invocation) {

@@ -105,12 +105,11 @@ fn fill(folder: &Path, tree: &Tree, latest: Option<&Latest>) -> io::Result<()> {
 /// Changes `folder`, a copy of `before`, into one of `after`.
 fn change(folder: &Path, before: &Tree, after: &Tree) -> io::Result<()> {
     let difference = after.difference(before);
-    for path in difference.removed.iter().chain(&difference.changed) {
-        match fs::remove_file(folder.join(path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
+    let remove = |path: &String| match fs::remove_file(folder.join(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    difference.removed.iter().try_for_each(remove)?;
     // Folders that a package would not have, and those that stand where a file is now.
     for path in &difference.removed {
         for above in Path::new(path).ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty()) {
@@ -119,6 +118,7 @@ fn change(folder: &Path, before: &Tree, after: &Tree) -> io::Result<()> {
             }
         }
     }
+    difference.changed.iter().try_for_each(remove)?;
     for path in &difference.changed {
         if let Some((parent, _)) = path.rsplit_once('/') {
             make_folder(&folder.join(parent))?;
