@@ -1,3 +1,5 @@
+//! Export and import of a data folder: round trips, damage, and what is refused.
+
 use super::*;
 use gust_blob::{Blobs, BlobsOptions};
 use gust_store::{Key, Order, Range, Store, StoreError, StoreOptions, Table};
