@@ -12,7 +12,6 @@ macro_rules! client {
         $service::Client::from_conf(config)
     }};
 }
-pub(crate) use client;
 
 mod deployment;
 mod roles;
