@@ -1,11 +1,12 @@
 //! Node.js on this machine: tests with the AWS SDK for JavaScript.
 
-use crate::{project, python, run};
+use crate::{project, python, run, test};
 use std::path::Path;
 use std::process::Command;
 
-/// Runs `tests/js-sdk` against `gust`, in a copy below `target` where npm installs what its lock file says.
-pub fn sdk_test(gust: &Path) -> Result<(), String> {
+/// Runs `tests/js-sdk` against `gust`, and again against one of an ordinary user, in a copy below `target` where npm
+/// installs what its lock file says.
+pub fn sdk_test(test_python: &Path, gust: &Path) -> Result<(), String> {
     if !run::succeeds(Command::new("npm").arg("--version")) {
         python::install_debian_packages(&["nodejs", "npm"])?;
     }
@@ -18,5 +19,7 @@ pub fn sdk_test(gust: &Path) -> Result<(), String> {
         std::fs::copy(file.path(), &target).map_err(|cause| format!("{}: {cause}", target.display()))?;
     }
     run::run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&copy))?;
-    run::run(Command::new("node").args(["--test", "--test-reporter=spec"]).current_dir(&copy).env("GUST_BINARY", gust))
+    let tests = ["--test", "--test-reporter=spec"];
+    run::run(Command::new("node").args(tests).current_dir(&copy).env("GUST_BINARY", gust))?;
+    run::run(test::as_ordinary_user(test_python, gust).arg("node").args(tests).current_dir(&copy))
 }

@@ -85,10 +85,10 @@ pub fn run(options: &Options) -> Result<(), String> {
         });
     }
     if wants(Part::RustSdk) {
-        sections.section("conformance: the AWS SDK for Rust", || rust_sdk(&gust));
+        sections.section("conformance: the AWS SDK for Rust", || rust_sdk(&python, &gust));
     }
     if wants(Part::JsSdk) {
-        sections.section("conformance: the AWS SDK for JavaScript", || node::sdk_test(&gust));
+        sections.section("conformance: the AWS SDK for JavaScript", || node::sdk_test(&python, &gust));
     }
     if wants(Part::E2e) {
         sections.section("end to end", || {
@@ -199,10 +199,19 @@ fn pytest(
     run::run(pytest.envs(variables.iter().copied()))
 }
 
-fn rust_sdk(gust: &Path) -> Result<(), String> {
+fn rust_sdk(python: &Path, gust: &Path) -> Result<(), String> {
     build_standalone("tests/rust-sdk")?;
     let binary = project::root().join("target/standalone/debug/gust-rust-sdk-test");
-    run::run(Command::new(binary).env("GUST_BINARY", gust).current_dir(project::root()))
+    run::run(Command::new(&binary).env("GUST_BINARY", gust).current_dir(project::root()))?;
+    run::run(as_ordinary_user(python, gust).arg(binary).current_dir(project::root()))
+}
+
+/// What runs a client, given as its arguments, against a gust of an ordinary user.
+pub fn as_ordinary_user(python: &Path, gust: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.arg(project::root().join("tests/as_ordinary_user.py"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("GUST_BINARY", gust);
+    command
 }
 
 /// Builds a package that is no part of the workspace, so that its dependencies stay out of ours.

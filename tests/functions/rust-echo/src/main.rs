@@ -1,5 +1,6 @@
-//! Echoes its event with what it knows of the request; fails on demand.
+//! Echoes its event with what it knows of the request, or streams its words (handler `stream`); fails on demand.
 
+use lambda_runtime::streaming::{Body, Response, channel};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
@@ -16,7 +17,26 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     }))
 }
 
+/// Streams `words`, each as a part of its own; breaks off with an error after them if `fail` is there.
+async fn stream(event: LambdaEvent<Value>) -> Result<Response<Body>, Error> {
+    let (mut parts, body) = channel();
+    tokio::spawn(async move {
+        for word in event.payload["words"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if parts.send_data(format!("{word} ").into()).await.is_err() {
+                return;
+            }
+        }
+        if event.payload["fail"].is_string() {
+            parts.abort();
+        }
+    });
+    Ok(Response::from(body))
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    lambda_runtime::run(service_fn(handle)).await
+    match std::env::var("_HANDLER").as_deref() {
+        Ok("stream") => lambda_runtime::run(service_fn(stream)).await,
+        _ => lambda_runtime::run(service_fn(handle)).await,
+    }
 }
