@@ -8,6 +8,7 @@ use crate::mounts::{NODE_PATH, RUNTIME_DIR};
 use crate::protocol::{Create, RuntimeFds, Start};
 use crate::spec::EXTENSIONS_MAX;
 use crate::sys;
+use crate::zygotes::LIBRARY_PATH;
 use crate::{Folders, Program, RuntimeTransport, SandboxError, SandboxSpec};
 
 /// Largest environment in bytes, names, values and separators together.
@@ -38,7 +39,7 @@ pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool, folders: Option<Folders
         check_folders(folders)?;
     }
     let Begin { start, runtime_fds, prefix, node } = begin(spec, as_root);
-    let environment = environment(&spec.env)?;
+    let environment = environment(&variables(spec, &start))?;
     let (output, output_writer) = pipe()?;
     let mut fds = vec![environment, output_writer];
     let mut log = None;
@@ -206,6 +207,17 @@ fn node_arguments(spec: &SandboxSpec) -> Vec<String> {
     argv
 }
 
+/// The function's variables. A forked Python has the search path for libraries of its zygote; one that is executed,
+/// for whatever reason, needs it as a variable.
+fn variables(spec: &SandboxSpec, start: &Start) -> Vec<(String, String)> {
+    let mut variables = spec.env.clone();
+    let is_executed_python = matches!((&spec.program, start), (Program::Python { .. }, Start::Exec { .. }));
+    if is_executed_python && !variables.iter().any(|(name, _)| name == "LD_LIBRARY_PATH") {
+        variables.push(("LD_LIBRARY_PATH".to_owned(), LIBRARY_PATH.to_owned()));
+    }
+    variables
+}
+
 /// The environment as NUL-terminated `NAME=value`, in a memory file.
 fn environment(variables: &[(String, String)]) -> Result<OwnedFd, SandboxError> {
     let mut block = Vec::new();
@@ -275,6 +287,19 @@ mod tests {
         }
         assert!(!matches!(begin(&spec(&[], RuntimeTransport::Http), true).start, Start::Zygote { .. }));
         assert!(!matches!(begin(&spec(&[], RuntimeTransport::Channel), false).start, Start::Zygote { .. }));
+    }
+
+    #[test]
+    fn only_an_executed_python_is_told_where_libraries_are() {
+        let library_path = |env: &[(&str, &str)], as_root: bool| {
+            let spec = spec(env, RuntimeTransport::Channel);
+            let variables = variables(&spec, &begin(&spec, as_root).start);
+            variables.into_iter().find(|(name, _)| name == "LD_LIBRARY_PATH").map(|(_, value)| value)
+        };
+        assert_eq!(library_path(&[], true), None);
+        assert_eq!(library_path(&[], false).as_deref(), Some(LIBRARY_PATH));
+        assert_eq!(library_path(&[("PYTHONPATH", "/opt")], true).as_deref(), Some(LIBRARY_PATH));
+        assert_eq!(library_path(&[("LD_LIBRARY_PATH", "/own")], false).as_deref(), Some("/own"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ const FORKS_IN_FLIGHT_MAX: usize = 16;
 
 /// Library folders as Lambda has them, <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>. The
 /// dynamic linker reads this once, so the zygote has to have it already.
-const LIBRARY_PATH: &str =
+pub(crate) const LIBRARY_PATH: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 
 /// Everything a zygote needs to fork one function.
