@@ -35,6 +35,9 @@ async fn act_as_ordinary_user() {
         let code = "import os, socket; result = [os.getuid(), [n for _, n in socket.if_nameindex()], len(os.listdir('/proc'))  > 0]";
         assert_eq!(function.evaluate(code).await, json!([993, ["lo"], true]));
         function.sandbox.freeze().await.unwrap();
+        // Without a freezer the supervisor stops the processes, a moment after it was told.
+        let spawner = world.spawner.pid();
+        eventually("the function is stopped", || sandbox_processes_below(spawner).into_iter().any(is_stopped)).await;
         function.send(b"\"result = 1\"", json!({})).await;
         let early = tokio::time::timeout(std::time::Duration::from_millis(100), function.frame()).await;
         assert!(early.is_err(), "answered while stopped");

@@ -326,6 +326,16 @@ fn is_descendant(mut pid: u32, ancestor: u32) -> bool {
 }
 
 fn parent_of(pid: u32) -> Option<u32> {
+    stat_field(pid, 1)?.parse().ok()
+}
+
+/// Whether a signal has stopped it.
+pub fn is_stopped(pid: u32) -> bool {
+    stat_field(pid, 0).is_some_and(|state| state == "T")
+}
+
+/// A field of `/proc/PID/stat`, counted behind the name.
+fn stat_field(pid: u32, index: usize) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    Some(stat.rsplit_once(')')?.1.split_whitespace().nth(index)?.to_owned())
 }
