@@ -24,6 +24,9 @@ pub struct Target {
     key: (String, String),
 }
 
+/// A trust policy that lets Lambda act in the role, as a form carries it.
+const TRUST: &str = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%22lambda.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D";
+
 /// A function to be made.
 pub struct Function<'a> {
     /// Its name.
@@ -145,6 +148,7 @@ impl Target {
 
     /// Makes a function and waits until it is active.
     pub fn create(&self, function: &Function<'_>) -> io::Result<()> {
+        self.ensure_role()?;
         let body = serde_json::json!({
             "FunctionName": function.name, "Runtime": function.runtime, "Handler": function.handler,
             "Role": "arn:aws:iam::000000000000:role/bench", "MemorySize": 1769, "Timeout": 60,
@@ -153,6 +157,16 @@ impl Target {
         let answer = self.send("POST", "/2015-03-31/functions", body.to_string().as_bytes())?;
         expect(&answer, 201)?;
         self.settle(function.name)
+    }
+
+    /// Makes the role that functions act in: with verified signatures one that Lambda may not assume is refused.
+    fn ensure_role(&self) -> io::Result<()> {
+        let body = format!("Action=CreateRole&Version=2010-05-08&RoleName=bench&AssumeRolePolicyDocument={TRUST}");
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let request = self.signed_for("iam", "POST", "/", &headers, body.as_bytes());
+        let answer = Connection::open(self.address)?.exchange(&request)?;
+        // 409: an earlier function's.
+        if answer.status == 409 { Ok(()) } else { expect(&answer, 200) }
     }
 
     /// Changes the function's environment, so that its next invocation is a cold one.
