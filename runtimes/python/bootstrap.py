@@ -68,26 +68,59 @@ class ClientContext(Record):
     __slots__ = ("custom", "env", "client")
 
 
+# What a context tells of its environment, by the variables that say it.
+FACT_NAMES = tuple(
+    os.fsencode("AWS_LAMBDA_" + name)
+    for name in ("LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")
+)
+
+
+def environment_facts(known=[None, None]):
+    """The variables as they are now, read once as long as they stay the same: a handler may change them."""
+    variables = os.environ._data
+    raw = [variables.get(name) for name in FACT_NAMES]
+    if raw != known[0]:
+        known[:] = raw, [None if value is None else os.fsdecode(value) for value in raw]
+    return known[1]
+
+
+def set_trace_id(trace_id):
+    """`os.environ["_X_AMZN_TRACE_ID"] = trace_id` without the checks that text of gust's own does not need."""
+    if trace_id is None:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+        return
+    value = trace_id.encode()
+    os.putenv(TRACE_ID_NAME, value)
+    os.environ._data[TRACE_ID_NAME] = value
+
+
+TRACE_ID_NAME = b"_X_AMZN_TRACE_ID"
+
+
 class LambdaContext:
     """The second argument of a handler, https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
 
     def __init__(self, invoke):
-        environ = os.environ
         self.aws_request_id = invoke.request_id
-        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        (
+            self.log_group_name,
+            self.log_stream_name,
+            self.function_name,
+            self.memory_limit_in_mb,
+            self.function_version,
+        ) = environment_facts()
         self.invoked_function_arn = invoke.function_arn
         self.tenant_id = invoke.tenant_id
         self.client_context = None
-        client_context = parse_json(invoke.client_context, "Client Context")
-        if client_context is not None:
-            self.client_context = ClientContext(client_context)
-            if self.client_context.client is not None:
-                self.client_context.client = Client(self.client_context.client)
-        identity = parse_json(invoke.cognito_identity, "Cognito Identity") or {}
+        if invoke.client_context:
+            client_context = parse_json(invoke.client_context, "Client Context")
+            if client_context is not None:
+                self.client_context = ClientContext(client_context)
+                if self.client_context.client is not None:
+                    self.client_context.client = Client(self.client_context.client)
+        identity = {}
+        if invoke.cognito_identity:
+            identity = parse_json(invoke.cognito_identity, "Cognito Identity") or {}
         self.identity = CognitoIdentity(
             {
                 "cognito_identity_id": identity.get("cognitoIdentityId"),
@@ -117,8 +150,6 @@ class LambdaContext:
 
 
 def parse_json(text, name):
-    if not text:
-        return None
     try:
         return json.loads(text)
     except Exception as error:
@@ -166,27 +197,20 @@ def serve(transport, sink):
             invoke = transport.next()
             if invoke is None:
                 return 0
-            handle(transport, sink, handler, invoke)
-            if os.getpid() != own_pid:
-                # A process that the handler forked came back from it, too: only the original one may answer.
-                os._exit(0)
+            handle(transport, sink, handler, invoke, own_pid)
     logging.warning(UNHANDLED_WARNING)
     log_error(sink, payload)
     transport.init_failed(payload)
     return 1
 
 
-def handle(transport, sink, handler, invoke):
+def handle(transport, sink, handler, invoke, own_pid):
     """Runs one invocation. Exceptions that are no `Exception` (SystemExit) end the process, as on Lambda."""
     CurrentInvoke.request_id = invoke.request_id
     CurrentInvoke.tenant_id = invoke.tenant_id
-    if invoke.trace_id is not None:
-        os.environ["_X_AMZN_TRACE_ID"] = invoke.trace_id
-    else:
-        os.environ.pop("_X_AMZN_TRACE_ID", None)
-    if sys.stdout is None or getattr(sys.stdout, "closed", False) or getattr(sys.stderr, "closed", False):
+    set_trace_id(invoke.trace_id)
+    if are_streams_gone():
         open_standard_streams()
-    pid = os.getpid()
     payload = None
     try:
         context = LambdaContext(invoke)
@@ -197,13 +221,20 @@ def handle(transport, sink, handler, invoke):
         payload = error_payload(fault.message, fault.error_type, fault.trace, invoke.request_id)
     except Exception as error:
         payload = exception_payload(error, invoke.request_id)
-    if os.getpid() != pid:
-        return
+    if os.getpid() != own_pid:
+        # A process that the handler forked came back from it, too: only the original one may answer.
+        os._exit(0)
     if payload is None:
         transport.respond(invoke, body, content_type)
     else:
         log_error(sink, payload)
         transport.fail(invoke, payload)
+
+
+def are_streams_gone():
+    """Whether the handler took away or closed a standard stream: the next invocation gets it back."""
+    out, err = sys.stdout, sys.stderr
+    return out is None or getattr(out, "closed", False) or getattr(err, "closed", False)
 
 
 def add_builtins():

@@ -1,15 +1,17 @@
 """How invocations arrive and answers leave: gust's private channel, and the HTTP Runtime API."""
 
-import json
 import os
 
 from runtime_logs import write_all
-from runtime_payload import encode, error_payload
+from runtime_payload import decode, encode, error_payload
 
 # Largest frame on the private channel: 6 MiB and 64 KiB, type byte included. The daemon has the same bound.
 FRAME_BYTES_MAX = 6 * 1024 * 1024 + 64 * 1024
 LENGTH_BYTES = 4
-READ_BYTES = 64 * 1024
+# One read brings a usual event; a larger one is read into memory of its size.
+READ_BYTES = 8 * 1024
+# The type of a frame with an event.
+INVOCATION = ord("I")
 
 
 class Invoke:
@@ -54,7 +56,10 @@ class Channel:
         self.send(b"E", body)
 
     def send(self, kind, body):
-        write_all(self.fd, b"".join(((1 + len(body)).to_bytes(LENGTH_BYTES, "little"), kind, body)))
+        frame = b"".join(((1 + len(body)).to_bytes(LENGTH_BYTES, "little"), kind, body))
+        sent = os.write(self.fd, frame)
+        if sent < len(frame):
+            write_all(self.fd, memoryview(frame)[sent:])
 
     def next(self):
         """The next invocation; None at the end of the channel."""
@@ -91,11 +96,11 @@ class Channel:
 
     @staticmethod
     def parse(data):
-        if data[LENGTH_BYTES : LENGTH_BYTES + 1] != b"I":
+        if data[LENGTH_BYTES] != INVOCATION:
             raise RuntimeError("unexpected frame type %r" % bytes(data[LENGTH_BYTES : LENGTH_BYTES + 1]))
         at = LENGTH_BYTES + 1
         header_end = at + LENGTH_BYTES + int.from_bytes(data[at : at + LENGTH_BYTES], "little")
-        header = json.loads(data[at + LENGTH_BYTES : header_end])
+        header = decode(data[at + LENGTH_BYTES : header_end])
         invoke = Invoke()
         invoke.request_id = header["request_id"]
         invoke.deadline_ms = header["deadline_ms"]

@@ -47,9 +47,46 @@ class Payload(unittest.TestCase):
     def test_escapes_by_runtime_version(self):
         os.environ["AWS_EXECUTION_ENV"] = "AWS_Lambda_python3.11"
         self.addCleanup(os.environ.pop, "AWS_EXECUTION_ENV")
-        self.assertEqual(runtime_payload.encode("ä"), '"\\u00e4"')
+        self.assertEqual(runtime_payload.Encoder()("ä"), '"\\u00e4"')
         os.environ["AWS_EXECUTION_ENV"] = "AWS_Lambda_python3.13"
-        self.assertEqual(runtime_payload.encode("ä"), '"ä"')
+        self.assertEqual(runtime_payload.Encoder()("ä"), '"ä"')
+
+    def test_the_short_way_writes_what_the_long_one_writes(self):
+        class Named(dict):
+            pass
+
+        short, long = runtime_payload.Encoder(), runtime_payload.ResponseEncoder()
+        self.assertIsNotNone(short.fast)
+        values = [None, True, 0, -1.5e300, 10**40, "", "\"\\\n\u2028ä\ud83d\ude00", [], {}, [[]], (1, 2), Named(a=1)]
+        values += [{"a": [1, {"b": None}], 1: 2, None: 3, True: 4, 1.5: 5}, float("nan"), decimal.Decimal("1.10"), "\ud800"]
+        for value in values:
+            self.assertEqual(short(value), long.encode(value), value)
+
+    def test_the_short_way_refuses_what_the_long_one_refuses(self):
+        circle, deep = [], []
+        circle.append(circle)
+        for _ in range(100000):
+            deep = [deep]
+        for value in [circle, deep, {(1, 2): 3}, {1, 2}, b"x", [object()]]:
+            errors = []
+            for encode in [runtime_payload.Encoder(), runtime_payload.ResponseEncoder().encode]:
+                with self.assertRaises(Exception) as caught:
+                    encode(value)
+                errors.append((type(caught.exception), str(caught.exception)))
+            self.assertEqual(errors[0], errors[1])
+
+    def test_the_short_way_reads_what_the_long_one_reads(self):
+        usual = [b"1", b'{"a": [1, 2.5, NaN, -Infinity, null]}', '"ä"'.encode(), b'"\\ud800"', b"[" * 200 + b"]" * 200]
+        unusual = [b" 1", b"1\n", "\ufeff1".encode(), '{"a": "ä"}'.encode("utf-16"), "[1]".encode("utf-32-be"), b'"\xed\xa0\x80"']
+        for data in usual + unusual:
+            self.assertEqual(repr(runtime_payload.decode(data)), repr(json.loads(data)), data)
+        for data in [b"", b" ", b"{", b"1 2", b"nul", b'"\xff"', b"\x00", b'{"a"}', b"{'a': 1}"]:
+            errors = []
+            for read in [runtime_payload.decode, json.loads]:
+                with self.assertRaises(ValueError) as caught:
+                    read(data)
+                errors.append(str(caught.exception))
+            self.assertEqual(errors[0], errors[1])
 
     def test_what_cannot_be_marshalled_is_named(self):
         with self.assertRaises(runtime_payload.Fault) as caught:
@@ -124,6 +161,25 @@ class Logs(unittest.TestCase):
         stream.write("lost")
         stream.flush()
         os.close(writer)
+
+
+class Context(unittest.TestCase):
+    def test_facts_are_those_of_the_environment_now(self):
+        self.addCleanup(os.environ.pop, "AWS_LAMBDA_FUNCTION_NAME", None)
+        for name in ["first", "second", None, "ä"]:
+            os.environ.pop("AWS_LAMBDA_FUNCTION_NAME", None)
+            if name is not None:
+                os.environ["AWS_LAMBDA_FUNCTION_NAME"] = name
+            self.assertEqual(bootstrap.environment_facts()[2], name)
+
+    def test_the_trace_id_is_in_the_environment_of_this_process_and_its_children(self):
+        self.addCleanup(os.environ.pop, "_X_AMZN_TRACE_ID", None)
+        for trace_id in ["Root=1-2-3", "Root=4-5-6", None]:
+            bootstrap.set_trace_id(trace_id)
+            self.assertEqual(os.environ.get("_X_AMZN_TRACE_ID"), trace_id)
+            child = os.popen("echo $_X_AMZN_TRACE_ID")
+            self.assertEqual(child.read().strip(), trace_id or "")
+            child.close()
 
 
 class Frames(unittest.TestCase):
