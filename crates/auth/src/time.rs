@@ -6,7 +6,26 @@ const DAY_S: i64 = 86_400;
 pub(crate) fn basic(at_s: i64) -> String {
     let (year, month, day) = civil(at_s.div_euclid(DAY_S));
     let second = at_s.rem_euclid(DAY_S);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    if !(0..10_000).contains(&year) {
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        return format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z");
+    }
+    let mut text = String::with_capacity(16);
+    // Twice for every request: the formatter's generality would cost more than the date itself.
+    let mut push = |value: i64, mark: &str| {
+        for digit in [value / 10, value % 10] {
+            text.push(char::from(b'0' + u8::try_from(digit).unwrap_or(0)));
+        }
+        text.push_str(mark);
+    };
+    push(year / 100, "");
+    push(year % 100, "");
+    push(month, "");
+    push(day, "T");
+    push(second / 3600, "");
+    push(second / 60 % 60, "");
+    push(second % 60, "Z");
+    text
 }
 
 /// Reads `20150830T123600Z` as seconds since the epoch.

@@ -179,8 +179,12 @@ fn by_scope<'a>(services: &[&'static ServiceModel], scope: &'a str, head: &Head<
         return Route::Missing { service: scope, protocol: guessed_protocol(scope, spoken) };
     };
     // Some signing names stand for two interfaces (apigateway): the one with such a path is meant.
-    let has_path = |service: &&'static ServiceModel| has_path(service, head.path);
-    let service = if has_path(&first) { first } else { candidates.find(has_path).unwrap_or(first) };
+    let service = match candidates.next() {
+        Some(second) if !has_path(first, head.path) => {
+            std::iter::once(second).chain(candidates).find(|service| has_path(service, head.path)).unwrap_or(first)
+        }
+        _ => first,
+    };
     Route::Aws(Address { service, protocol: own_protocol(service, spoken) })
 }
 

@@ -2,14 +2,15 @@
 
 use crate::admission::{Admission, Full, MemorySource, Promise, available_memory};
 use crate::endpoint::EndpointServer;
-use crate::execution::{self, Caller};
+use crate::execution;
 use crate::farewell::Farewells;
-use crate::gate::Gates;
+use crate::gate::{Gates, Slot};
 use crate::launcher::Launcher;
 use crate::limits::{
     ACCOUNT_CONCURRENCY_DEFAULT, ASYNC_IN_FLIGHT_DEFAULT, IDLE_TIMEOUT_DEFAULT, INIT_LIMIT, MEMORY_POLL,
     MEMORY_WAIT_DEFAULT, SDK_WAIT_DEFAULT,
 };
+use crate::persistent::Persistent;
 use crate::pool::{FreezePolicy, FunctionPool, FunctionSnapshot};
 use crate::queue_driver::{Queue, QueueSnapshot};
 use crate::response::{self, Reply};
@@ -30,7 +31,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// How functions are run.
@@ -197,8 +198,8 @@ impl Engine {
         all
     }
 
-    /// Runs `request` in a task of its own, because an invocation goes on when its caller leaves.
-    fn begin(&self, request: InvokeRequest, reply: Reply) -> Result<(), InvokeError> {
+    /// Lets `request` in. Whoever gets the result has to run it.
+    fn enter(&self, request: &InvokeRequest) -> Result<(Running, Arc<FunctionPool>, Slot), InvokeError> {
         let inner = &self.inner;
         let running = Running::begin(inner);
         if inner.is_shutting_down.load(Ordering::SeqCst) {
@@ -209,12 +210,7 @@ impl Engine {
             function.counters.throttled();
             InvokeError::Throttled(reason)
         })?;
-        let engine = inner.clone();
-        tokio::spawn(async move {
-            execution::run(engine, function, request, Caller { slot, reply }).await;
-            drop(running);
-        });
-        Ok(())
+        Ok((running, function, slot))
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -225,14 +221,35 @@ impl Engine {
 #[async_trait]
 impl Invoker for Engine {
     async fn invoke(&self, request: InvokeRequest) -> Result<InvokeOutcome, InvokeError> {
-        let (sender, outcome) = oneshot::channel();
-        self.begin(request, Reply::Whole(sender))?;
-        outcome.await.unwrap_or_else(|_| Err(InvokeError::Sandbox("the invocation's task ended".to_owned())))
+        let (running, function, slot) = self.enter(&request)?;
+        let engine = self.inner.clone();
+        let whole = async move {
+            let (outcome, rest) = execution::run(engine, function, request, slot, &mut Reply::Whole).await;
+            (outcome, rest.map(|rest| (rest, running)))
+        };
+        let (outcome, rest) = Persistent::new(whole).await;
+        if let Some((rest, running)) = rest {
+            // The caller's task goes on first: what it has to do for the answer is worth more.
+            tokio::spawn(async move {
+                rest.run().await;
+                drop(running);
+            });
+        }
+        outcome
     }
 
     async fn invoke_streaming(&self, request: InvokeRequest) -> Result<InvokeStream, InvokeError> {
-        let (reply, waiter) = response::streaming();
-        self.begin(request, reply)?;
+        let (running, function, slot) = self.enter(&request)?;
+        let (mut reply, waiter) = response::streaming();
+        let engine = self.inner.clone();
+        tokio::spawn(async move {
+            let (outcome, rest) = execution::run(engine, function, request, slot, &mut reply).await;
+            reply.send(outcome);
+            if let Some(rest) = rest {
+                rest.run().await;
+            }
+            drop(running);
+        });
         waiter.begun().await
     }
 

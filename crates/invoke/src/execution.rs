@@ -22,7 +22,7 @@ use gust_types::{Clock, SystemClock};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::{Instant, timeout};
 
 /// How an invocation ended, wherever that was noticed.
@@ -100,31 +100,23 @@ struct Running {
     is_cold: bool,
 }
 
-/// Who waits for the outcome, and the place that is held for that.
-pub(crate) struct Caller {
-    pub(crate) slot: Slot,
-    pub(crate) reply: Reply,
-}
-
-impl Caller {
-    /// Frees the place and answers. A caller that is gone is no error.
-    fn answer(self, outcome: Result<InvokeOutcome, InvokeError>) {
-        drop(self.slot);
-        self.reply.send(outcome);
-    }
-}
-
-/// Runs `request` for `caller`.
-pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request: InvokeRequest, mut caller: Caller) {
-    let _running = InFlight::of(&function);
-    let _turn = function.debugging.turn(&request.function).await;
+/// Runs `request`, and leaves what the caller does not wait for.
+pub(crate) async fn run(
+    engine: Arc<Inner>,
+    function: Arc<FunctionPool>,
+    request: InvokeRequest,
+    slot: Slot,
+    reply: &mut Reply,
+) -> (Result<InvokeOutcome, InvokeError>, Option<Rest>) {
+    let in_flight = InFlight::of(&function);
+    let turn = function.debugging.turn(&request.function).await;
     let started = match acquire(&engine, &function, &request).await {
         Ok(started) => started,
         Err(error) => {
             if matches!(error, InvokeError::Throttled(_)) {
                 function.counters.throttled();
             }
-            return caller.answer(Err(error));
+            return (Err(error), None);
         }
     };
     let is_cold = !matches!(started, Started::Ready { init_us: None, .. });
@@ -148,12 +140,19 @@ pub(crate) async fn run(engine: Arc<Inner>, function: Arc<FunctionPool>, request
         }
         None => {
             let invocation_id = environment.connection.is_http().then(|| engine.platform.ids.uuid());
-            let ending = invoke(&mut environment, &running, invocation_id, &mut caller.reply).await;
+            let ending = invoke(&mut environment, &running, invocation_id, reply).await;
             let fate = if ending.ends_environment() { Fate::Ends } else { Fate::Lives };
             (ending, fate)
         }
     };
-    conclude(&engine, &function, environment, running, ending, fate, caller).await;
+    let (mut outcome, mut rest) = conclude(engine, function, environment, running, ending, fate);
+    if rest.running.request.tail == LogTail::Wanted {
+        rest.finish().await;
+        outcome.log_tail = rest.environment.recorder.take_tail();
+    }
+    rest.guards = (Some(in_flight), turn);
+    drop(slot);
+    (Ok(outcome), Some(rest))
 }
 
 /// Counts a request of a function while it runs.
@@ -264,16 +263,15 @@ async fn invoke(
     }
 }
 
-/// Answers the caller, writes the rest of the log, gives the environment back or ends it.
-async fn conclude(
-    engine: &Inner,
-    function: &Arc<FunctionPool>,
-    mut environment: Box<Environment>,
+/// What the caller is told, and what is left to do then.
+fn conclude(
+    engine: Arc<Inner>,
+    function: Arc<FunctionPool>,
+    environment: Box<Environment>,
     running: Running,
     ending: Ending,
     fate: Fate,
-    caller: Caller,
-) {
+) -> (InvokeOutcome, Rest) {
     let duration_us = match &ending {
         // Lambda prints the limit itself.
         Ending::Platform(PlatformFailure::TimedOut { timeout_ms }) => timeout_ms * 1_000,
@@ -285,7 +283,7 @@ async fn conclude(
         init_us: running.init_us,
         is_error: !ending.is_success(),
     });
-    let mut outcome = InvokeOutcome {
+    let outcome = InvokeOutcome {
         payload: ending.payload(running.request.request_id.as_str()),
         failure: (!ending.is_success()).then_some(InvokeFailure::Unhandled),
         log_tail: Bytes::new(),
@@ -293,30 +291,55 @@ async fn conclude(
         duration_us,
         init_us: running.init_us,
     };
-    if fate == Fate::Lives {
+    let is_announced = fate == Fate::Lives;
+    if is_announced {
         function.announce(&environment);
     }
-    let mut after = After { fate, failure: None, runtime_us: duration_us, total_us: duration_us };
-    if running.request.tail == LogTail::Wanted {
-        after.settle(&mut environment, &running).await;
-        finish(function, &mut environment, &running, &ending, &after).await;
-        outcome.log_tail = environment.recorder.take_tail();
-        caller.answer(Ok(outcome));
-    } else {
-        caller.answer(Ok(outcome));
-        // Whoever waits for the answer goes first.
-        tokio::task::yield_now().await;
-        after.settle(&mut environment, &running).await;
-        finish(function, &mut environment, &running, &ending, &after).await;
-    }
-    if after.fate == Fate::Lives {
-        if engine.settings.freeze == FreezePolicy::Immediate && environment.spec.debug_port().is_none() {
-            environment.freeze().await;
+    let after = After { fate, failure: None, runtime_us: duration_us, total_us: duration_us };
+    let guards = (None, None);
+    let rest = Rest { engine, function, environment, running, ending, after, is_announced, is_finished: false, guards };
+    (outcome, rest)
+}
+
+/// What is left of an invocation when its caller has been answered: the rest of its log, and its environment, which is
+/// given back or ends.
+pub(crate) struct Rest {
+    engine: Arc<Inner>,
+    function: Arc<FunctionPool>,
+    environment: Box<Environment>,
+    running: Running,
+    ending: Ending,
+    after: After,
+    /// Whether somebody may be waiting for the environment.
+    is_announced: bool,
+    is_finished: bool,
+    /// Held until the end.
+    guards: (Option<InFlight>, Option<OwnedMutexGuard<()>>),
+}
+
+impl Rest {
+    /// Does it.
+    pub(crate) async fn run(mut self) {
+        if !self.is_finished {
+            self.finish().await;
         }
-        function.give_back(environment);
-    } else if fate == Fate::Lives {
-        // Its process ended after it had answered: it was announced, but nothing comes.
-        function.withdraw(&environment);
+        let Rest { engine, function, mut environment, after, is_announced, .. } = self;
+        if after.fate == Fate::Lives {
+            if engine.settings.freeze == FreezePolicy::Immediate && environment.spec.debug_port().is_none() {
+                environment.freeze().await;
+            }
+            function.give_back(environment);
+        } else if is_announced {
+            // Its process ended after it had answered: nothing comes.
+            function.withdraw(&environment);
+        }
+    }
+
+    /// Waits until all who take part are done, and writes the last lines of the log.
+    async fn finish(&mut self) {
+        self.after.settle(&mut self.environment, &self.running).await;
+        finish(&self.function, &mut self.environment, &self.running, &self.ending, &self.after).await;
+        self.is_finished = true;
     }
 }
 

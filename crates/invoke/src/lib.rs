@@ -22,6 +22,7 @@ mod limits;
 mod logs;
 mod machine;
 mod output;
+mod persistent;
 mod pool;
 mod prebooted;
 mod queue;

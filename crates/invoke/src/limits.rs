@@ -49,7 +49,7 @@ pub const LOG_BATCH_LINES_MAX: usize = 256;
 /// Source: <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
 pub const LOG_TAIL_BYTES_MAX: usize = 4 * 1024;
 /// How old the last measurement of an environment's memory may be before it is measured again.
-pub const MEMORY_SAMPLE_AFTER: Duration = Duration::from_millis(100);
+pub const MEMORY_SAMPLE_AFTER: Duration = Duration::from_secs(1);
 /// What a function is taken to need before it has run, in bytes.
 pub const MEMORY_GUESS_BYTES: u64 = 32 << 20;
 /// Environments that start at a time, for each core. More would only take the processor from each other, until all of

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Who waits for an invocation. They may be gone: the invocation runs on, as on Lambda.
 pub(crate) enum Reply {
-    /// For its outcome.
-    Whole(oneshot::Sender<Result<InvokeOutcome, InvokeError>>),
+    /// For its outcome, which the future of the invocation is.
+    Whole,
     /// For each part of the response.
     Stream(StreamReply),
 }
@@ -68,7 +68,7 @@ impl Reply {
     /// Says how it ended, or why it was not begun.
     pub(crate) fn send(self, outcome: Result<InvokeOutcome, InvokeError>) {
         match self {
-            Reply::Whole(sender) => drop(sender.send(outcome)),
+            Reply::Whole => {}
             Reply::Stream(mut stream) => match outcome {
                 Ok(mut outcome) => {
                     stream.begin(None, &outcome.executed_version);
@@ -112,7 +112,7 @@ pub(crate) struct Response<'a> {
 impl<'a> Response<'a> {
     pub(crate) fn new(reply: &'a mut Reply, executed_version: &'a str) -> Response<'a> {
         let bytes_max = match reply {
-            Reply::Whole(_) => RESPONSE_BYTES_MAX,
+            Reply::Whole => RESPONSE_BYTES_MAX,
             Reply::Stream(_) => STREAMED_RESPONSE_BYTES_MAX,
         };
         let collected = BytesMut::new();
@@ -151,7 +151,7 @@ impl<'a> Response<'a> {
             Answer::Chunk(chunk) => return self.add(chunk),
             Answer::StreamEnded => self.end(),
             Answer::Response(payload) => match self.reply {
-                Reply::Whole(_) => Ending::Response(payload),
+                Reply::Whole => Ending::Response(payload),
                 Reply::Stream(_) => {
                     self.begin(None);
                     self.add(payload);
@@ -176,8 +176,8 @@ impl<'a> Response<'a> {
         let room = self.bytes_max.saturating_sub(self.total_bytes);
         self.total_bytes = self.total_bytes.saturating_add(chunk.len());
         match self.reply {
-            Reply::Whole(_) if chunk.len() > room => self.collected = BytesMut::new(),
-            Reply::Whole(_) => self.collected.extend_from_slice(&chunk),
+            Reply::Whole if chunk.len() > room => self.collected = BytesMut::new(),
+            Reply::Whole => self.collected.extend_from_slice(&chunk),
             Reply::Stream(stream) => {
                 chunk.truncate(room);
                 let is_wanted = !chunk.is_empty() && !stream.chunks.is_closed();
@@ -189,7 +189,7 @@ impl<'a> Response<'a> {
     fn end(&mut self) -> Ending {
         match self.reply {
             _ if self.total_bytes > self.bytes_max => too_large(self.bytes_max),
-            Reply::Whole(_) => Ending::Response(std::mem::take(&mut self.collected).freeze()),
+            Reply::Whole => Ending::Response(std::mem::take(&mut self.collected).freeze()),
             Reply::Stream(_) => Ending::Streamed { bytes: self.total_bytes },
         }
     }
@@ -215,8 +215,7 @@ mod tests {
     #[test]
     fn a_caller_who_wants_the_whole_gets_up_to_6_mib() {
         for (second, fits) in [(RESPONSE_BYTES_MAX - 10, true), (RESPONSE_BYTES_MAX - 9, false)] {
-            let (sender, _receiver) = oneshot::channel();
-            let mut reply = Reply::Whole(sender);
+            let mut reply = Reply::Whole;
             let mut response = Response::new(&mut reply, "1");
             response.take(Answer::StreamBegun(None));
             response.take(chunk(10));

@@ -9,7 +9,12 @@ pub(crate) fn new_trace_header(ids: &dyn Ids, now_ms: i64) -> String {
     let random = ids.hex(24 + 16 + 8);
     let (root, rest) = random.split_at(24);
     let (parent, lineage) = rest.split_at(16);
-    format!("Root=1-{seconds:08x}-{root};Parent={parent};Sampled=0;Lineage=1:{lineage}:0")
+    let mut header = format!("Root=1-{seconds:08x}-");
+    header.reserve_exact(random.len() + 32);
+    for part in [root, ";Parent=", parent, ";Sampled=0;Lineage=1:", lineage, ":0"] {
+        header.push_str(part);
+    }
+    header
 }
 
 /// The log stream of a new environment: `2026/11/23/[$LATEST]<32 hexadecimal digits>`.

@@ -1,5 +1,6 @@
 //! Randomness as a capability, so that tests and simulations can seed it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +16,14 @@ pub trait Ids: Send + Sync + 'static {
         self.fill(&mut bytes);
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
-        let hex = hex_of(&bytes);
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        let mut text = String::with_capacity(36);
+        for (index, byte) in bytes.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            push_hex(&mut text, *byte);
+        }
+        text
     }
 
     /// `count` random lower-case hexadecimal digits.
@@ -37,23 +44,57 @@ pub trait Ids: Send + Sync + 'static {
 }
 
 fn hex_of(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |index: u8| char::from(DIGITS[usize::from(index)]);
     let mut text = String::with_capacity(bytes.len() * 2);
-    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]));
+    bytes.iter().for_each(|byte| push_hex(&mut text, *byte));
     text
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
 }
 
 /// A source of ids that is passed around.
 pub type SharedIds = Arc<dyn Ids>;
 
-/// The operating system's random numbers.
+/// The operating system's random numbers, fetched some at a time by each thread: a request takes two of them, and a system
+/// call for each costs more than everything else about an id.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 
+/// Bytes that are fetched at a time. Up to 256 come without interruption (getrandom(2)).
+const FETCHED_BYTES: usize = 256;
+
+struct Fetched {
+    bytes: [u8; FETCHED_BYTES],
+    used: usize,
+}
+
+thread_local! {
+    static FETCHED: RefCell<Fetched> = const { RefCell::new(Fetched { bytes: [0; FETCHED_BYTES], used: FETCHED_BYTES }) };
+}
+
+fn fetch(buffer: &mut [u8]) {
+    getrandom::fill(buffer).expect("the kernel's random source does not fail once it is up");
+}
+
 impl Ids for SystemIds {
     fn fill(&self, buffer: &mut [u8]) {
-        getrandom::fill(buffer).expect("the kernel's random source does not fail once it is up");
+        if buffer.len() > FETCHED_BYTES / 4 {
+            return fetch(buffer);
+        }
+        FETCHED.with_borrow_mut(|fetched| {
+            if fetched.bytes.len() - fetched.used < buffer.len() {
+                fetch(&mut fetched.bytes);
+                fetched.used = 0;
+            }
+            let taken = &mut fetched.bytes[fetched.used..fetched.used + buffer.len()];
+            buffer.copy_from_slice(taken);
+            // What was handed out may be a secret and is kept nowhere else.
+            taken.fill(0);
+            fetched.used += buffer.len();
+        });
     }
 }
 
@@ -111,6 +152,16 @@ impl fmt::Display for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_bytes_are_handed_out_once() {
+        let mut seen = std::collections::HashSet::new();
+        for size in (8..=100).cycle().take(2_000) {
+            let mut buffer = vec![0; size];
+            SystemIds.fill(&mut buffer);
+            assert!(seen.insert(buffer[..8].to_vec()) && buffer[size - 8..] != [0; 8]);
+        }
+    }
 
     #[test]
     fn uuids_have_version_and_variant() {

@@ -1,7 +1,7 @@
 //! What Lambda remembers of a function, and the names by which it is found.
 
 use crate::layer::{LayerUse, merged_name};
-use gust_types::{AccountId, Arn, Region};
+use gust_types::{AccountId, Region};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,7 +21,8 @@ pub struct FunctionId {
 impl FunctionId {
     /// The ARN without qualifier.
     pub fn arn(&self) -> String {
-        Arn::new("lambda", &self.region, &self.account, format!("function:{}", self.name)).to_string()
+        let (partition, region, account) = (self.region.partition(), self.region.as_str(), self.account.as_str());
+        ["arn:", partition, ":lambda:", region, ":", account, ":function:", &self.name].concat()
     }
 
     /// The ARN with `qualifier`, if there is one.
