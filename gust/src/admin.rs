@@ -140,7 +140,8 @@ impl Node {
         let failed = |cause: String| ResetError::Failed(cause);
         std::fs::create_dir_all(&folder).map_err(|cause| failed(cause.to_string()))?;
         let surroundings = self.surroundings.get().ok_or_else(|| failed("gust is still starting".to_owned()))?;
-        let storage = Storage::open(folder.clone(), true).await.map_err(|cause| failed(cause.message))?;
+        let storage =
+            Storage::open(folder.clone(), true, Duration::ZERO).await.map_err(|cause| failed(cause.message))?;
         let world = World::open(&folder, storage, surroundings).await.map_err(|cause| failed(cause.message))?;
         let old = self.world();
         self.replace(Arc::new(world)).await.map_err(|cause| failed(cause.message))?;

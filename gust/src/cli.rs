@@ -95,6 +95,10 @@ pub struct Up {
     /// How long the first Ctrl-C or SIGTERM waits for running functions, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=900))]
     pub drain: u64,
+    /// Milliseconds added to every sync of the store, to see what a slow disk would do. For experiments only: it makes
+    /// everything slower and nothing safer.
+    #[arg(long, hide = true, conflicts_with = "ephemeral", value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    pub sync_delay_ms: u64,
     /// End when standard input does, so that gust never outlives whoever started it.
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,

@@ -35,6 +35,8 @@ pub struct Config {
     pub concurrency: u32,
     /// How long the first signal waits.
     pub drain: Duration,
+    /// Added to every sync of the store, for experiments.
+    pub sync_delay: Duration,
     /// Whether the end of standard input ends gust.
     pub end_with_stdin: bool,
     /// Where everything is kept; `None`: nowhere.
@@ -71,6 +73,7 @@ impl Config {
                 Freeze::Immediate => gust_invoke::FreezePolicy::Immediate,
             },
             concurrency: flags.concurrency,
+            sync_delay: Duration::from_millis(flags.sync_delay_ms),
             end_with_stdin: flags.end_with_stdin,
             drain: Duration::from_secs(flags.drain),
             data,

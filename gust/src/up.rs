@@ -28,6 +28,7 @@ const SPAWNER_STOP_MAX: Duration = Duration::from_secs(10);
 /// Serves until told to stop.
 pub fn run(flags: cli::Up) -> Result<(), Failure> {
     let config = Arc::new(Config::new(flags)?);
+    raise_descriptor_limit();
     let offline = |sdk: Sdk, folder: &Option<PathBuf>| folder.as_deref().map(|folder| sdk::offline(sdk, folder));
     let offline_sdks = OfflineSdks {
         python: offline(Sdk::Python, &config.sdk).transpose()?,
@@ -38,6 +39,17 @@ pub fn run(flags: cli::Up) -> Result<(), Failure> {
     let listener = listen(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(serve(config, folder, listener, offline_sdks))
+}
+
+/// A thousand environments and their callers need several thousand descriptors, and shells usually hand out 1,024 at
+/// first and many more on request. Functions have a limit of their own.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(cause) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%cause, "few files can be open at once, which bounds environments and connections");
+    }
 }
 
 /// The folders that the user has for the SDKs.
@@ -67,7 +79,7 @@ async fn serve(
     let mut signals = Signals::listen(config.end_with_stdin)?;
     let address = listener.local_addr().context("cannot listen")?;
     let spawner_config = spawner_config(&folder);
-    let opening = Storage::open(folder.path().to_owned(), config.is_ephemeral());
+    let opening = Storage::open(folder.path().to_owned(), config.is_ephemeral(), config.sync_delay);
     let (spawner, storage) = tokio::join!(start_spawner(spawner_config.clone()), opening);
     let (spawner, storage) = (spawner?, storage?);
     let capabilities = spawner.capabilities().clone();

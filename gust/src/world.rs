@@ -43,17 +43,18 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Opens or creates what is kept in `folder`. Takes as long as recovery takes.
+    /// Opens or creates what is kept in `folder`. Takes as long as recovery takes. `sync_delay` is added to every sync.
     ///
     /// Errors: a part cannot be opened; the message names it.
-    pub async fn open(folder: PathBuf, is_ephemeral: bool) -> Result<Storage, Failure> {
+    pub async fn open(folder: PathBuf, is_ephemeral: bool, sync_delay: Duration) -> Result<Storage, Failure> {
         let open = move || {
             let blobs = Blobs::open(&folder.join("blobs"), BlobsOptions::default());
             let blobs = blobs.context("cannot open the packages and logs")?;
             let store = match is_ephemeral {
                 true => Store::memory(),
                 false => {
-                    let store = Store::open_fjall(&folder.join("store"), StoreOptions::default());
+                    let store =
+                        Store::open_fjall(&folder.join("store"), StoreOptions { sync_delay, ..Default::default() });
                     store.context("cannot open the store")?
                 }
             };

@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -203,3 +205,27 @@ def can_write(logs):
 def count_events(logs):
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName="/full")
     return sum(len(page["events"]) for page in pages)
+
+
+def test_a_shell_with_a_low_soft_limit_does_not_bound_what_is_open(start, tmp_path):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    low = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    gust = start(data=tmp_path / "data", popen={"preexec_fn": low})
+    line = next(
+        line
+        for line in pathlib.Path(f"/proc/{gust.process.pid}/limits").read_text().splitlines()
+        if line.startswith("Max open files")
+    )
+    assert line.split()[3] == line.split()[4] == str(hard)
+
+
+def test_the_experiment_with_slow_syncs_slows_writes_down(start, tmp_path):
+    gust = start("--sync-delay-ms", "200", data=tmp_path / "data")
+    begun = time.monotonic()
+    gust.client("logs").create_log_group(logGroupName="slow")
+    assert time.monotonic() - begun >= 0.2
+
+
+def test_slow_syncs_without_a_disk_are_refused():
+    refused = run_gust("up", "--ephemeral", "--port", "0", "--sync-delay-ms", "5")
+    assert refused.returncode == 2 and "--sync-delay-ms" in refused.stderr

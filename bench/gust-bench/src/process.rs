@@ -1,43 +1,68 @@
-//! What processes cost: CPU time and memory of a process and all its descendants, from /proc.
+//! What processes cost: CPU time, memory and handles of a process and all its descendants, from /proc.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 /// The kernel's clock ticks a second, fixed at 100 in the interface to user space on Linux.
 const TICKS_PER_SECOND: u64 = 100;
-
-/// CPU time and memory of a process tree.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Usage {
-    /// User and system time, reaped children included.
-    pub cpu: Duration,
-    /// Proportional set size in KiB.
-    pub pss_kib: u64,
-    /// Voluntary and involuntary context switches of the living.
-    pub switches: u64,
-    /// How many processes live.
-    pub processes: usize,
-}
 
 struct Stat {
     parent: u32,
     ticks: u64,
 }
 
-/// The usage of `root` and its descendants now.
-pub fn usage(root: u32) -> Usage {
+/// User and system time of `root` and its descendants, reaped children included. Exact to 10 ms a process.
+pub fn cpu(root: u32) -> Duration {
     let all = processes();
-    let mut usage = Usage::default();
-    for pid in tree(root, &all) {
-        usage.cpu += Duration::from_millis(all[&pid].ticks * 1000 / TICKS_PER_SECOND);
-        usage.pss_kib += field(pid, "smaps_rollup", "Pss:").unwrap_or(0);
-        usage.switches += switches(pid);
-        usage.processes += 1;
-    }
-    usage
+    let ticks: u64 = tree(root, &all).iter().map(|pid| all[pid].ticks).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
 }
 
-fn switches(pid: u32) -> u64 {
+/// The ids of `root` and its living descendants.
+pub fn family(root: u32) -> HashSet<u32> {
+    tree(root, &processes())
+}
+
+/// Memory and handles of a process tree.
+#[derive(Debug, Clone, Default)]
+pub struct Holdings {
+    /// Proportional set size in KiB.
+    pub pss_kib: u64,
+    /// How many processes live.
+    pub processes: usize,
+    /// Threads of all of them.
+    pub threads: u64,
+    /// Open file descriptors of all of them.
+    pub descriptors: usize,
+    /// Different network namespaces among them.
+    pub networks: usize,
+}
+
+/// What `pids` hold now. Costs about a tenth of a millisecond a process.
+pub fn holdings(pids: &HashSet<u32>) -> Holdings {
+    let mut networks = BTreeSet::new();
+    let mut holdings = Holdings { processes: pids.len(), ..Holdings::default() };
+    for &pid in pids {
+        holdings.pss_kib += field(pid, "smaps_rollup", "Pss:").unwrap_or(0);
+        holdings.threads += field(pid, "status", "Threads:").unwrap_or(0);
+        holdings.descriptors += std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        networks.extend(std::fs::read_link(format!("/proc/{pid}/ns/net")).ok());
+    }
+    holdings.networks = networks.len();
+    holdings
+}
+
+/// Proportional set size of one process in KiB.
+pub fn pss_kib(pid: u32) -> u64 {
+    field(pid, "smaps_rollup", "Pss:").unwrap_or(0)
+}
+
+/// Voluntary and involuntary context switches of all threads of `pids`.
+pub fn switches(pids: &HashSet<u32>) -> u64 {
+    pids.iter().map(|pid| switches_of(*pid)).sum()
+}
+
+fn switches_of(pid: u32) -> u64 {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
         return 0;
     };
@@ -51,19 +76,25 @@ fn switches(pid: u32) -> u64 {
         .sum()
 }
 
+/// Memory that the kernel could give out, in KiB.
+pub fn memory_available_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    number_after(&text, "MemAvailable:").unwrap_or(0)
+}
+
 /// `root` and all that descend from it.
 fn tree(root: u32, all: &HashMap<u32, Stat>) -> HashSet<u32> {
-    let mut found = HashSet::from([root]);
-    loop {
-        let before = found.len();
-        found.extend(
-            all.iter().filter(|(_, stat)| found.contains(&stat.parent)).map(|(pid, _)| *pid).collect::<Vec<_>>(),
-        );
-        if found.len() == before {
-            found.retain(|pid| all.contains_key(pid));
-            return found;
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (pid, stat) in all {
+        children.entry(stat.parent).or_default().push(*pid);
+    }
+    let (mut found, mut open) = (HashSet::new(), vec![root]);
+    while let Some(pid) = open.pop() {
+        if all.contains_key(&pid) && found.insert(pid) {
+            open.extend(children.get(&pid).into_iter().flatten());
         }
     }
+    found
 }
 
 fn processes() -> HashMap<u32, Stat> {
@@ -83,7 +114,27 @@ fn stat(pid: u32) -> Option<Stat> {
 }
 
 fn field(pid: u32, file: &str, name: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+    number_after(&std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?, name)
+}
+
+fn number_after(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line[name.len()..].split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_belong_to_the_family() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pids = family(std::process::id());
+        let holdings = holdings(&pids);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(pids.contains(&child.id()) && pids.contains(&std::process::id()));
+        assert!(holdings.processes >= 2 && holdings.pss_kib > 0 && holdings.threads >= 2);
+        assert!(holdings.descriptors > 2 && holdings.networks >= 1);
+    }
 }

@@ -1,4 +1,5 @@
-//! A gust under test: started on a free port with signatures checked, driven through the AWS API.
+//! A gust under test: started on a free port with signatures checked, driven through the AWS API. A rival that speaks the
+//! same API is a target, too.
 
 use crate::http::{Answer, Connection};
 use base64::Engine;
@@ -16,7 +17,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 const REGION: &str = "us-east-1";
 
-/// A running gust.
+/// Longest that it may take to end, with a thousand sandboxes to remove; then it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Seconds that functions have to finish when gust is told to end.
+const DRAIN_S: &str = "2";
+
+/// A running gust, or a rival.
 pub struct Target {
     child: Child,
     /// Where it listens.
@@ -37,6 +43,25 @@ pub struct Function<'a> {
     pub handler: &'a str,
     /// Files of its package: name, bytes, mode.
     pub files: &'a [(&'a str, &'a [u8], u32)],
+    /// Its memory in MB.
+    pub memory_mb: u32,
+    /// Its time limit in seconds.
+    pub timeout_s: u32,
+}
+
+/// One whole processor on Lambda.
+pub const MEMORY_MB: u32 = 1769;
+
+impl<'a> Function<'a> {
+    /// A function with one whole processor and a minute of time.
+    pub fn new(
+        name: &'a str,
+        runtime: &'a str,
+        handler: &'a str,
+        files: &'a [(&'a str, &'a [u8], u32)],
+    ) -> Function<'a> {
+        Function { name, runtime, handler, files, memory_mb: MEMORY_MB, timeout_s: 60 }
+    }
 }
 
 impl Target {
@@ -44,10 +69,12 @@ impl Target {
     pub fn start(binary: &Path, data: &Path, more: &[&str]) -> io::Result<Target> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut child = Command::new(binary)
-            .args(["up", "--auth", "strict", "--port", &port.to_string(), "--data"])
+            .args(["up", "--auth", "strict", "--end-with-stdin", "--drain", DRAIN_S, "--port", &port.to_string()])
+            .arg("--data")
             .arg(data)
             .args(more)
-            .stdin(Stdio::null())
+            // Its other end is closed with this process, however that ends: gust never outlives a benchmark.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -58,6 +85,27 @@ impl Target {
         target.wait_until_healthy()?;
         target.key = key.recv_timeout(START_TIMEOUT).map_err(|_| io::Error::other("gust showed no root key"))?;
         Ok(target)
+    }
+
+    /// A rival that speaks the same API: `child` is about to serve `address` and checks no signatures. It is there when
+    /// it answers any request at all.
+    pub fn rival(child: Child, address: SocketAddr) -> io::Result<Target> {
+        let key = ("test".to_owned(), "test".to_owned());
+        let mut target = Target { child, address, key };
+        let begun = Instant::now();
+        while begun.elapsed() < START_TIMEOUT {
+            if let Some(status) = target.child.try_wait()? {
+                return Err(io::Error::other(format!("it ended with {status}")));
+            }
+            if Connection::open(address)
+                .and_then(|mut open| open.exchange(&target.signed("GET", "/2015-03-31/functions", &[], b"")))
+                .is_ok()
+            {
+                return Ok(target);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(io::Error::other("it did not answer"))
     }
 
     /// Its process id.
@@ -149,18 +197,52 @@ impl Target {
     /// Makes a function and waits until it is active.
     pub fn create(&self, function: &Function<'_>) -> io::Result<()> {
         self.ensure_role()?;
-        let body = serde_json::json!({
-            "FunctionName": function.name, "Runtime": function.runtime, "Handler": function.handler,
-            "Role": "arn:aws:iam::000000000000:role/bench", "MemorySize": 1769, "Timeout": 60,
-            "Code": {"ZipFile": base64::engine::general_purpose::STANDARD.encode(package(function.files)?)},
-        });
-        let answer = self.send("POST", "/2015-03-31/functions", body.to_string().as_bytes())?;
-        expect(&answer, 201)?;
+        self.begin_to_create(function)?;
         self.settle(function.name)
     }
 
+    /// Makes a function whose role exists, without waiting.
+    pub fn begin_to_create(&self, function: &Function<'_>) -> io::Result<()> {
+        let body = serde_json::json!({
+            "FunctionName": function.name, "Runtime": function.runtime, "Handler": function.handler,
+            "Role": "arn:aws:iam::000000000000:role/bench", "MemorySize": function.memory_mb,
+            "Timeout": function.timeout_s,
+            "Code": {"ZipFile": base64::engine::general_purpose::STANDARD.encode(package(function.files)?)},
+        });
+        let answer = self.send("POST", "/2015-03-31/functions", body.to_string().as_bytes())?;
+        expect(&answer, 201)
+    }
+
+    /// Replaces the function's code, and waits until the new one counts.
+    pub fn update_code(&self, function: &str, files: &[(&str, &[u8], u32)]) -> io::Result<()> {
+        let body = serde_json::json!({"ZipFile": base64::engine::general_purpose::STANDARD.encode(package(files)?)});
+        let path = format!("/2015-03-31/functions/{function}/code");
+        expect(&self.send("PUT", &path, body.to_string().as_bytes())?, 200)?;
+        self.settle(function)
+    }
+
+    /// Deletes a function.
+    pub fn delete(&self, function: &str) -> io::Result<()> {
+        expect(&self.send("DELETE", &format!("/2015-03-31/functions/{function}"), b"")?, 204)
+    }
+
+    /// Reserves `count` concurrent executions for the function.
+    pub fn reserve(&self, function: &str, count: u32) -> io::Result<()> {
+        let body = serde_json::json!({"ReservedConcurrentExecutions": count});
+        let path = format!("/2017-10-31/functions/{function}/concurrency");
+        expect(&self.send("PUT", &path, body.to_string().as_bytes())?, 200)
+    }
+
+    /// What `/_gust/health` says.
+    pub fn health(&self) -> io::Result<serde_json::Value> {
+        let request = format!("GET /_gust/health HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        let answer = Connection::open(self.address)?.exchange(request.as_bytes())?;
+        expect(&answer, 200)?;
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
     /// Makes the role that functions act in: with verified signatures one that Lambda may not assume is refused.
-    fn ensure_role(&self) -> io::Result<()> {
+    pub fn ensure_role(&self) -> io::Result<()> {
         let body = format!("Action=CreateRole&Version=2010-05-08&RoleName=bench&AssumeRolePolicyDocument={TRUST}");
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let request = self.signed_for("iam", "POST", "/", &headers, body.as_bytes());
@@ -182,14 +264,17 @@ impl Target {
         self.settle(function)
     }
 
-    fn settle(&self, function: &str) -> io::Result<()> {
+    /// Waits until the function is active and its last update is done.
+    pub fn settle(&self, function: &str) -> io::Result<()> {
         let begun = Instant::now();
         let path = format!("/2015-03-31/functions/{function}/configuration");
         while begun.elapsed() < SETTLE_TIMEOUT {
             let answer = self.send("GET", &path, b"")?;
             expect(&answer, 200)?;
             let configuration: serde_json::Value = serde_json::from_slice(&answer.body)?;
-            if configuration["State"] == "Active" && configuration["LastUpdateStatus"] == "Successful" {
+            // Rivals may leave out the status of an update that never was.
+            let is_updated = matches!(configuration["LastUpdateStatus"].as_str(), Some("Successful") | None);
+            if configuration["State"] == "Active" && is_updated {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -203,10 +288,12 @@ impl Drop for Target {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // A benchmark that failed must not leave a gust behind; the spawner cleans up after the kill.
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        // The end of its standard input ends gust in order; a rival is asked by signal.
+        if self.child.stdin.take().is_none() {
+            let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        }
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(15) {
+        while begun.elapsed() < STOP_TIMEOUT {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;
             }

@@ -17,6 +17,7 @@ use std::ops::Bound;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Size at which a table in memory is written out. Small, since the journal must be read at each start.
 const MEMTABLE_BYTES_MAX: u64 = 16 * 1_048_576;
@@ -37,6 +38,8 @@ struct DiskBase {
     /// The next stamp of each log, as 8 bytes, big-endian.
     counters: Keyspace,
     space: SpaceReserve,
+    /// Slept after every sync: [`StoreOptions::sync_delay`].
+    sync_delay: Duration,
     /// Keeps a second gust out; the kernel lets go of it with the process. Dropped last.
     _lock: File,
 }
@@ -59,7 +62,8 @@ impl DiskBase {
         let data = database.keyspace("data", settings).map_err(|error| failed(&error))?;
         let counters = database.keyspace("counters", settings).map_err(|error| failed(&error))?;
         let space = SpaceReserve::new(dir, options.free_bytes_reserve);
-        Ok(DiskBase { database, data, counters, space, _lock: lock })
+        let sync_delay = options.sync_delay;
+        Ok(DiskBase { database, data, counters, space, sync_delay, _lock: lock })
     }
 }
 
@@ -170,7 +174,11 @@ impl Base for DiskBase {
         for (log, next) in &group.counters {
             batch.insert(&self.counters, log.as_bytes(), next.to_be_bytes());
         }
-        batch.commit().map_err(|error| format!("cannot write to disk: {error}"))
+        batch.commit().map_err(|error| format!("cannot write to disk: {error}"))?;
+        if !self.sync_delay.is_zero() {
+            std::thread::sleep(self.sync_delay);
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,8 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// Longest time one run of a transaction may take, in milliseconds; at most [`TRANSACTION_MS_MAX`].
     pub transaction_ms: u64,
+    /// Added to every sync of a group of commits (fjall only): for experiments on how a slow disk would show. Zero by default.
+    pub sync_delay: Duration,
     /// Where the memory engine's choice begins of which closures to run twice.
     pub rerun_seed: u64,
 }
@@ -26,6 +28,7 @@ impl Default for StoreOptions {
             pool_threads: (cores * 2).clamp(4, 32),
             cache_bytes: 64 * 1_048_576,
             transaction_ms: TRANSACTION_MS_MAX,
+            sync_delay: Duration::ZERO,
             rerun_seed: 0x67_75_73_74,
         }
     }

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const COPY_BYTES: usize = 128 * 1_024;
@@ -47,7 +48,7 @@ pub async fn run(arguments: cli::Export) -> Result<(), Failure> {
 }
 
 async fn export_stopped(folder: &Folder, draft: &Draft) -> Result<(), Failure> {
-    let storage = Storage::open(folder.path().to_owned(), false).await?;
+    let storage = Storage::open(folder.path().to_owned(), false, Duration::ZERO).await?;
     let sources = storage.sources();
     let scratch = folder.scratch("export")?;
     let out = BufWriter::with_capacity(COPY_BYTES, draft.writer()?);

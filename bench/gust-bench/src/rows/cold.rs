@@ -1,154 +1,275 @@
-//! Rows 4, 4b, 6 and 7: cold starts as the client sees them, code on the node.
+//! Rows 4, 4b, 6 and 7: cold starts as the client sees them, each named after its kind.
+//!
+//! The kinds: (a) code not on the node, (b) code on the node and no process started ahead, (c) from a zygote, (d) from
+//! an initialised copy of the function (SnapStart: not there yet), (e) in a process that was started ahead.
 //!
 //! A change of the function's environment makes the next invocation cold; that the environment is new is proved by the
 //! answer: the functions count their own invocations.
 
-use super::{Context, spread, timed};
-use crate::http::Connection;
-use crate::report::{Better, Goal, Row};
+use super::functions::{BOTO3_COUNTER, Gust, NODE_COUNTER, PYTHON_COUNTER};
+use crate::context::{Context, timed};
+use crate::http::{Answer, Connection};
+use crate::process;
+use crate::rivals;
+use crate::row::{Against, Goal, Kind, Row, Series};
 use crate::target::{Function, Target, expect};
+use base64::Engine;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const PYTHON_COUNTER: &[u8] =
-    b"count = 0\ndef handler(event, context):\n    global count\n    count += 1\n    return count\n";
-const BOTO3_COUNTER: &[u8] = b"import boto3\nclient = boto3.client('sts')\ncount = 0\ndef handler(event, context):\n    global count\n    count += 1\n    return count\n";
-const BOTO3_BARE: &str = "import boto3; boto3.client('sts', region_name='us-east-1')";
-
-const NODE_COUNTER: &[u8] = b"let count = 0; exports.handler = async () => (count += 1);\n";
-
-/// How long a process started ahead may take to be there.
-const SPARE_WAIT: Duration = Duration::from_secs(30);
+const ZYGOTE: &str = "(c) zygote";
+const NO_ZYGOTE: &str = "(b) code on the node, no zygote";
+const NOT_ON_NODE: &str = "(a) code not on the node";
+const POOL_HIT: &str = "(e) process started ahead";
 
 /// Cold starts measured per round.
 const STARTS_PER_ROUND: u32 = 6;
+/// Cold starts of a rival per round: they are slow.
+const RIVAL_STARTS_PER_ROUND: u32 = 2;
+/// How long a process started ahead may take to be there.
+const SPARE_WAIT: Duration = Duration::from_secs(30);
+/// A client of the SDK in a process that does nothing else.
+const BOTO3_BARE: &str = "import boto3; boto3.client('sts', region_name='us-east-1')";
 
-fn cold_start_ms(target: &Target, function: &str, round: u32, counted: bool) -> io::Result<f64> {
-    target.refresh(function, round)?;
-    first_invocation_ms(target, function, counted)
+/// What a function's first answer says.
+enum Proof {
+    /// It counts: 1.
+    Counted,
+    /// Nothing: it does not count.
+    None,
 }
 
-fn first_invocation_ms(target: &Target, function: &str, counted: bool) -> io::Result<f64> {
-    let request = target.invocation(function, "RequestResponse", b"{}");
+/// One cold invocation: what the client waited, and what the function's own start took.
+struct Sample {
+    client_ms: f64,
+    init_ms: Option<f64>,
+}
+
+fn first_invocation(target: &Target, function: &str, proof: &Proof) -> io::Result<Sample> {
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let request = target.signed("POST", &path, &[("x-amz-log-type", "Tail")], b"{}");
     let mut connection = Connection::open(target.address)?;
     let begun = Instant::now();
     let answer = connection.exchange(&request)?;
-    let elapsed = begun.elapsed();
+    let client_ms = begun.elapsed().as_secs_f64() * 1e3;
     expect(&answer, 200)?;
-    if counted && answer.body != b"1" {
+    if matches!(proof, Proof::Counted) && answer.body != b"1" {
         return Err(io::Error::other("the environment was not new: the sample is void"));
     }
-    Ok(elapsed.as_secs_f64() * 1e3)
+    Ok(Sample { client_ms, init_ms: init_ms(&answer) })
 }
 
-/// The floor measures itself, so that its own start does not count.
-fn spawn_ms(spawn: &Path, program: &str) -> io::Result<f64> {
-    let output = std::process::Command::new(spawn).arg(program).output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| io::Error::other(format!("no floor: {}", String::from_utf8_lossy(&output.stderr))))
+/// `Init Duration` of the REPORT line, as Lambda defines it.
+fn init_ms(answer: &Answer) -> Option<f64> {
+    let log = base64::engine::general_purpose::STANDARD.decode(answer.header("x-amz-log-result")?).ok()?;
+    let text = String::from_utf8_lossy(&log).into_owned();
+    text.split_once("Init Duration: ")?.1.split(' ').next()?.parse().ok()
 }
 
-fn interleaved(
-    context: &Context,
-    name: &str,
-    mut value: impl FnMut(u32) -> io::Result<f64>,
-    mut floor: impl FnMut() -> io::Result<f64>,
-) -> io::Result<(Vec<f64>, Vec<f64>)> {
-    value(0)?;
-    floor()?;
-    let (mut values, mut floors) = (Vec::new(), Vec::new());
-    for round in 0..context.rounds * STARTS_PER_ROUND {
-        floors.push(floor()?);
-        values.push(value(round + 1)?);
+fn cold(target: &Target, function: &str, round: u32) -> io::Result<Sample> {
+    target.refresh(function, round)?;
+    first_invocation(target, function, &Proof::Counted)
+}
+
+/// Runs value, floor and rival in turns and makes the row out of them.
+struct Turns<'a> {
+    context: &'a Context,
+    target: &'a Target,
+    starts_per_round: u32,
+}
+
+impl Turns<'_> {
+    fn row(
+        &self,
+        (number, what, kind): (&str, &str, &str),
+        mut value: impl FnMut(u32) -> io::Result<Sample>,
+        (floor_name, mut floor): (&str, impl FnMut() -> io::Result<f64>),
+        mut rival: Option<&mut dyn FnMut(u32) -> io::Result<f64>>,
+    ) -> io::Result<Row> {
+        value(0)?;
+        floor()?;
+        let mut series = (Series::new("gust"), Series::new(floor_name), Series::new("ministack"));
+        let (mut inits, mut number_of_start) = (Vec::new(), 0);
+        for round in 0..self.context.rounds {
+            let (mut values, mut floors, cpu) = (Vec::new(), Vec::new(), process::cpu(self.target.pid()));
+            for _ in 0..self.starts_per_round {
+                floors.push(floor()?);
+                number_of_start += 1;
+                let sample = value(number_of_start)?;
+                values.push(sample.client_ms);
+                inits.extend(sample.init_ms);
+            }
+            let cpu = process::cpu(self.target.pid()).saturating_sub(cpu);
+            series.0.cpu_us.push(cpu.as_secs_f64() * 1e6 / f64::from(self.starts_per_round));
+            series.0.push(values);
+            series.1.push(floors);
+            let starts = round * RIVAL_STARTS_PER_ROUND..(round + 1) * RIVAL_STARTS_PER_ROUND;
+            let outcome: Option<io::Result<Vec<f64>>> = rival.as_mut().map(|rival| starts.map(rival).collect());
+            match outcome {
+                Some(Ok(samples)) => series.2.push(samples),
+                Some(Err(error)) => {
+                    eprintln!("ministack: {error}");
+                    rival = None;
+                }
+                None => {}
+            }
+        }
+        let row = Row::new(number, what, Kind::Times, "ms", series.0).floor(series.1).rival(Some(series.2)).cold(kind);
+        let init = crate::row::median(&inits);
+        Ok(match inits.is_empty() {
+            true => row,
+            false => row.note(format!(
+                "Init Duration p50 {init:.2} ms; CPU includes the change of configuration that makes it cold"
+            )),
+        })
     }
-    context.keep(&format!("cold-{name}-ms"), &values)?;
-    context.keep(&format!("cold-{name}-floor-ms"), &floors)?;
-    Ok((values, floors))
 }
 
-/// Measures the rows.
-pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
-    let folder = tempfile::tempdir()?;
-    let flags = context.flags()?;
-    let target = Target::start(&context.gust, folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let create = |name, source: &[u8]| {
-        let files: &[(&str, &[u8], u32)] = &[("app.py", source, 0o644)];
-        target.create(&Function { name, runtime: &context.python_runtime, handler: "app.handler", files })
-    };
-    create("cold-python", PYTHON_COUNTER)?;
-    let (values, floors) = interleaved(
-        context,
-        "python",
-        |round| cold_start_ms(&target, "cold-python", round, true),
-        || timed(&context.python, &["-c", "pass"]),
+/// A rival's cold start of the same function; `None` where it does not run.
+fn rival(context: &Context, function: &Function<'_>) -> Option<impl FnMut(u32) -> io::Result<f64> + use<>> {
+    let (target, folder) = rivals::ministack(context)?;
+    if let Err(error) = target.create(function) {
+        eprintln!("ministack makes no {} function: {error}", function.runtime);
+        return None;
+    }
+    let name = function.name.to_owned();
+    Some(move |round| {
+        // It lives as long as this closure.
+        let _ = &folder;
+        cold(&target, &name, round).map(|sample| sample.client_ms)
+    })
+}
+
+/// Row 4 in its kinds.
+pub fn python(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
+    let gust = Gust::start(context, &[])?;
+    let files: &[(&str, &[u8], u32)] = &[("app.py", PYTHON_COUNTER, 0o644)];
+    let function = Function::new("cold", &context.python_runtime, "app.handler", files);
+    gust.target.create(&function)?;
+    let turns = Turns { context, target: &gust.target, starts_per_round: STARTS_PER_ROUND };
+    let floor = || timed(&context.python, &["-c", "pass"]);
+    let floor_name = "python3 -c pass";
+    let mut beside = rival(context, &function);
+    let what = "Python cold start, client view";
+    let row = turns.row(
+        ("4", what, ZYGOTE),
+        |round| cold(&gust.target, "cold", round),
+        (floor_name, floor),
+        beside.as_mut().map(|rival| rival as &mut dyn FnMut(u32) -> io::Result<f64>),
     )?;
-    let what = "Python cold start, zygote, client view";
-    let mut rows = vec![row("4", what, "x python3 -c pass", (0.45, 0.15), (&values, &floors))];
-    if let Some(sdk) = &context.sdk {
-        create("cold-boto3", BOTO3_COUNTER)?;
-        let bare = format!("import sys; sys.path.append({:?}); {BOTO3_BARE}", sdk.display().to_string());
-        let (values, floors) = interleaved(
-            context,
-            "boto3",
-            |round| cold_start_ms(&target, "cold-boto3", round, true),
-            || timed(&context.python, &["-c", &bare]),
-        )?;
-        let what = "Python cold start, handler imports boto3 and makes a client";
-        rows.push(row("4b", what, "x bare process", (0.5, 0.1), (&values, &floors)));
-    }
-    if let Some(node) = &context.node {
-        rows.extend(node_rows(context, &target, node)?);
-    }
-    if let (Some(bootstrap), Some(spawn)) = (&context.rust_bootstrap, &context.spawn_floor) {
-        let bytes = std::fs::read(bootstrap)?;
-        let files: &[(&str, &[u8], u32)] = &[("bootstrap", &bytes, 0o755)];
-        target.create(&Function { name: "cold-rust", runtime: "provided.al2023", handler: "bootstrap", files })?;
-        let program = bootstrap.display().to_string();
-        let (values, floors) = interleaved(
-            context,
-            "rust",
-            |round| cold_start_ms(&target, "cold-rust", round, false),
-            || spawn_ms(spawn, &program),
-        )?;
-        rows.push(row("7", "Rust function cold start", "x spawn", (4.0, 2.0), (&values, &floors)));
-    }
-    Ok(rows)
+    rows.push(row.goal(Goal::at_most(0.45, 0.15, Against::TimesFloor)));
+    drop(beside);
+    // A variable that Python reads at its start gets a fresh interpreter.
+    let fresh = |round: u32| {
+        let variables = serde_json::json!({"ROUND": round.to_string(), "PYTHONUNBUFFERED": "1"});
+        gust.target.refresh_with("cold", &variables)?;
+        first_invocation(&gust.target, "cold", &Proof::Counted)
+    };
+    rows.push(turns.row(("4", what, NO_ZYGOTE), fresh, (floor_name, floor), None)?);
+    drop(gust);
+    not_on_node(context, what, (floor_name, floor), rows)
 }
 
-/// Row 6: with a process that was started ahead, and without.
-fn node_rows(context: &Context, target: &Target, node: &Path) -> io::Result<Vec<Row>> {
-    let runtime = context.node_runtime(node)?;
+/// Kind (a): the unpacked code is gone (it is restored from the package, as on a node that never had it), and nothing
+/// of gust's folder is in the page cache.
+fn not_on_node(
+    context: &Context,
+    what: &str,
+    (floor_name, mut floor): (&str, impl FnMut() -> io::Result<f64>),
+    rows: &mut Vec<Row>,
+) -> io::Result<()> {
+    // In this order, so that gust ends before its folder goes.
+    let Gust { folder, mut target } = Gust::start(context, &[])?;
+    let other = [PYTHON_COUNTER, &b"# Not the same package.\n"[..]].concat();
+    for (name, source) in [("cold", PYTHON_COUNTER), ("other", &other[..])] {
+        let files: &[(&str, &[u8], u32)] = &[("app.py", source, 0o644)];
+        target.create(&Function::new(name, &context.python_runtime, "app.handler", files))?;
+    }
+    let (mut value, mut floors, mut dropped) = (Series::new("gust"), Series::new(floor_name), true);
+    let flags = context.flags()?;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    for _ in 0..context.rounds {
+        floors.push(vec![floor()?]);
+        drop(target);
+        std::fs::remove_dir_all(folder.path().join("code"))?;
+        dropped &= drop_page_cache();
+        target = Target::start(&context.gust, folder.path(), &flags)?;
+        // Another function with another package has its interpreter's zygote started.
+        first_invocation(&target, "other", &Proof::Counted)?;
+        value.push(vec![first_invocation(&target, "cold", &Proof::Counted)?.client_ms]);
+    }
+    let row = Row::new("4", what, Kind::Times, "ms", value).floor(floors).cold(NOT_ON_NODE);
+    rows.push(row.note(match dropped {
+        true => "after a restart without the unpacked code, page cache dropped; no goal",
+        false => "after a restart without the unpacked code; the page cache could not be dropped; no goal",
+    }));
+    Ok(())
+}
+
+/// Whether the kernel dropped its page cache: needs root.
+fn drop_page_cache() -> bool {
+    std::fs::write("/proc/sys/vm/drop_caches", "1").is_ok()
+}
+
+/// Row 4b.
+pub fn boto3(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
+    let sdk = context.sdk.as_ref().ok_or_else(|| io::Error::other("no AWS SDK for Python"))?;
+    let gust = Gust::start(context, &[])?;
+    let files: &[(&str, &[u8], u32)] = &[("app.py", BOTO3_COUNTER, 0o644)];
+    gust.target.create(&Function::new("cold", &context.python_runtime, "app.handler", files))?;
+    let turns = Turns { context, target: &gust.target, starts_per_round: STARTS_PER_ROUND };
+    let bare = format!("import sys; sys.path.append({:?}); {BOTO3_BARE}", sdk.display().to_string());
+    let row = turns.row(
+        ("4b", "Python cold start, handler imports boto3 and makes a client, client view", ZYGOTE),
+        |round| cold(&gust.target, "cold", round),
+        ("the same in a bare process", || timed(&context.python, &["-c", &bare])),
+        None,
+    )?;
+    rows.push(row.goal(Goal::at_most(0.5, 0.1, Against::TimesFloor)));
+    Ok(())
+}
+
+/// Row 6: in a process that was started ahead, and without one.
+pub fn node(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
+    let node = context.node.as_ref().ok_or_else(|| io::Error::other("no Node.js"))?;
+    let gust = Gust::start(context, &[])?;
+    let target = &gust.target;
     let files: &[(&str, &[u8], u32)] = &[("index.js", NODE_COUNTER, 0o644)];
-    let floor = || timed(node, &["-e", "0"]);
-    target.create(&Function { name: "cold-node", runtime: &runtime, handler: "index.handler", files })?;
+    let floor = || timed(&node.path, &["-e", "0"]);
+    let turns = Turns { context, target, starts_per_round: STARTS_PER_ROUND };
+    let function = Function::new("cold", &node.runtime, "index.handler", files);
+    target.create(&function)?;
     let hit = |round| {
         if round > 0 {
             wait_for_spare(target)?;
         }
-        cold_start_ms(target, "cold-node", round, true)
+        cold(target, "cold", round)
     };
-    let (values, floors) = interleaved(context, "node-hit", hit, floor)?;
-    let what = "Node.js cold start, process started ahead, client view";
-    let mut rows = vec![row("6", what, "x node -e 0", (0.2, 0.05), (&values, &floors))];
-    target.create(&Function { name: "cold-node-miss", runtime: &runtime, handler: "index.handler", files })?;
+    let what = "Node.js cold start, client view";
+    let row = turns.row(("6", what, POOL_HIT), hit, ("node -e 0", floor), None)?;
+    rows.push(row.goal(Goal::at_most(0.2, 0.05, Against::TimesFloor)));
+    let mut beside = rival(context, &function);
     // A variable that Node.js reads at its start gets a new process.
     let miss = |round: u32| {
         let variables = serde_json::json!({"ROUND": round.to_string(), "UV_THREADPOOL_SIZE": "4"});
-        target.refresh_with("cold-node-miss", &variables)?;
-        first_invocation_ms(target, "cold-node-miss", true)
+        target.refresh_with("cold", &variables)?;
+        first_invocation(target, "cold", &Proof::Counted)
     };
-    let (values, floors) = interleaved(context, "node-miss", miss, floor)?;
-    rows.push(row("6", "Node.js cold start, new process, client view", "x node -e 0", (1.3, 1.1), (&values, &floors)));
-    Ok(rows)
+    let row = turns.row(
+        ("6", what, NO_ZYGOTE),
+        miss,
+        ("node -e 0", floor),
+        beside.as_mut().map(|rival| rival as &mut dyn FnMut(u32) -> io::Result<f64>),
+    )?;
+    rows.push(row.goal(Goal::at_most(1.3, 1.1, Against::TimesFloor)));
+    Ok(())
 }
 
 fn wait_for_spare(target: &Target) -> io::Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < SPARE_WAIT {
-        let answer = target.send("GET", "/_gust/health", b"")?;
-        let health: serde_json::Value = serde_json::from_slice(&answer.body)?;
-        if health["environments"]["spare"].as_u64().unwrap_or(0) > 0 {
+        if target.health()?["environments"]["spare"].as_u64().unwrap_or(0) > 0 {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -156,23 +277,34 @@ fn wait_for_spare(target: &Target) -> io::Result<()> {
     Err(io::Error::other("no process was started ahead"))
 }
 
-fn row(
-    number: &'static str,
-    what: &str,
-    unit: &'static str,
-    (must, moon): (f64, f64),
-    (values, floors): (&[f64], &[f64]),
-) -> Row {
-    let ((value, least, most), (floor, ..)) = (spread(values), spread(floors));
-    let (goals, reached) = Goal { must, moon, better: Better::Lower, unit }.judge(value / floor);
-    Row {
-        number,
-        what: what.to_owned(),
-        value: format!("{value:.2} ms"),
-        floor: format!("{floor:.2} ms"),
-        ratio: Some(value / floor),
-        goals,
-        reached,
-        detail: format!("best {least:.2} ms, worst {most:.2} ms of {}", values.len()),
-    }
+/// Row 7.
+pub fn rust(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
+    let (Some(bootstrap), Some(spawn)) = (&context.rust_bootstrap, &context.spawn_floor) else {
+        return Err(io::Error::other("no Rust function or no floor"));
+    };
+    let gust = Gust::start(context, &[])?;
+    let bytes = std::fs::read(bootstrap)?;
+    let files: &[(&str, &[u8], u32)] = &[("bootstrap", &bytes, 0o755)];
+    gust.target.create(&Function::new("cold", "provided.al2023", "bootstrap", files))?;
+    let turns = Turns { context, target: &gust.target, starts_per_round: STARTS_PER_ROUND };
+    let value = |round| {
+        gust.target.refresh("cold", round)?;
+        first_invocation(&gust.target, "cold", &Proof::None)
+    };
+    let program = bootstrap.display().to_string();
+    let row = turns.row(
+        ("7", "Rust function cold start over the HTTP Runtime API, client view", NO_ZYGOTE),
+        value,
+        ("spawn", || spawn_ms(spawn, &program)),
+        None,
+    )?;
+    rows.push(row.goal(Goal::at_most(4.0, 2.0, Against::TimesFloor)));
+    Ok(())
+}
+
+/// The floor measures itself, so that its own start does not count.
+fn spawn_ms(spawn: &Path, program: &str) -> io::Result<f64> {
+    let output = std::process::Command::new(spawn).arg(program).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().map_err(|_| io::Error::other(format!("no floor: {}", String::from_utf8_lossy(&output.stderr))))
 }

@@ -1,104 +1,79 @@
-//! One file per group of rows of the goals.
+//! One file per group of rows of the goals, and the list of all measurements.
+//!
+//! A measurement is run in a process of its own, starts what it needs and ends it: one that fails loses no other.
 
 pub mod accept;
+pub mod burst;
 pub mod cold;
+pub mod commit;
+pub mod deliver;
+pub mod fair;
+pub mod functions;
+pub mod kill;
 pub mod start;
+pub mod url;
 pub mod warm;
 
-use crate::report::Row;
+use crate::context::Context;
+use crate::row::{Measurement, Row};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// What every row needs.
-pub struct Context {
-    /// The gust binary, built for release.
-    pub gust: PathBuf,
-    /// The Python interpreter that functions and floors use.
-    pub python: PathBuf,
-    /// Its runtime's name, for example `python3.11`.
-    pub python_runtime: String,
-    /// The Node.js that functions and floors use.
-    pub node: Option<PathBuf>,
-    /// A `bootstrap` built on the crate lambda_runtime that echoes its event.
-    pub rust_bootstrap: Option<PathBuf>,
-    /// The folder with the provided SDK.
-    pub sdk: Option<PathBuf>,
-    /// Makes the same namespaces, executes the program it is given, waits: the floor "spawn".
-    pub spawn_floor: Option<PathBuf>,
-    /// Interleaved rounds.
-    pub rounds: u32,
-    /// How long one run of load lasts.
-    pub load: Duration,
-    /// Where raw samples go.
-    pub raw: PathBuf,
+/// Measures some rows. What is pushed counts even if the rest fails.
+type Measure = fn(&Context, &mut Vec<Row>) -> io::Result<()>;
+
+/// A measurement's name, the rows it is about, and how it is made.
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Rows of the goals.
+    pub numbers: &'static [&'static str],
+    /// Longest it may take, in seconds, at five rounds of two seconds.
+    pub limit_s: u64,
+    measure: Measure,
 }
 
-impl Context {
-    /// More flags for `gust up`.
-    pub fn flags(&self) -> io::Result<Vec<String>> {
-        let mut flags: Vec<String> =
-            self.sdk.iter().flat_map(|sdk| ["--sdk".to_owned(), sdk.display().to_string()]).collect();
-        // No row uses the SDK for JavaScript: an empty one keeps npm from running during measurements.
-        let empty = self.raw.join("sdk-node");
-        let landmark = empty.join("node_modules/@aws-sdk/client-s3");
-        std::fs::create_dir_all(&landmark)?;
-        std::fs::write(landmark.join("package.json"), "{}")?;
-        flags.extend(["--sdk-node".to_owned(), empty.display().to_string()]);
-        Ok(flags)
-    }
+/// All measurements, in the order in which they are run.
+pub const ENTRIES: &[Entry] = &[
+    Entry { name: "warm-python", numbers: &["1", "3"], limit_s: 240, measure: warm::python },
+    Entry { name: "warm-node", numbers: &["1", "3"], limit_s: 240, measure: warm::node },
+    Entry { name: "warm-rust", numbers: &["2", "3"], limit_s: 240, measure: warm::rust },
+    Entry { name: "cold-python", numbers: &["4"], limit_s: 240, measure: cold::python },
+    Entry { name: "cold-boto3", numbers: &["4b"], limit_s: 240, measure: cold::boto3 },
+    Entry { name: "cold-node", numbers: &["6"], limit_s: 240, measure: cold::node },
+    Entry { name: "cold-rust", numbers: &["7"], limit_s: 120, measure: cold::rust },
+    Entry { name: "burst-python", numbers: &["8", "9"], limit_s: 400, measure: burst::python },
+    Entry { name: "burst-rust", numbers: &["8", "9"], limit_s: 400, measure: burst::rust },
+    Entry { name: "burst-node", numbers: &["8", "9"], limit_s: 600, measure: burst::node },
+    Entry { name: "accept", numbers: &["10"], limit_s: 240, measure: accept::rows },
+    Entry { name: "deliver", numbers: &["11"], limit_s: 240, measure: deliver::rows },
+    Entry { name: "url", numbers: &["14"], limit_s: 300, measure: url::rows },
+    Entry { name: "start", numbers: &["15"], limit_s: 240, measure: start::start_times },
+    Entry { name: "recover", numbers: &["15"], limit_s: 300, measure: start::recovery },
+    Entry { name: "idle", numbers: &["16", "17"], limit_s: 120, measure: start::idle_cost },
+    Entry { name: "fair", numbers: &["18"], limit_s: 240, measure: fair::rows },
+    Entry { name: "kill", numbers: &["19"], limit_s: 400, measure: kill::rows },
+];
 
-    /// The runtime that this Node.js is exact for.
-    pub fn node_runtime(&self, node: &Path) -> io::Result<String> {
-        let output = std::process::Command::new(node).arg("--version").output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let major = text.trim().trim_start_matches('v').split('.').next().unwrap_or_default().to_owned();
-        Ok(format!("nodejs{major}.x"))
-    }
-
-    /// Keeps raw samples, one a line.
-    pub fn keep(&self, name: &str, samples: &[f64]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.raw)?;
-        let text: String = samples.iter().map(|sample| format!("{sample:.1}\n")).collect();
-        std::fs::write(self.raw.join(format!("{name}.txt")), text)
-    }
-}
-
-/// The rows called `numbers`; all when it is empty.
-pub fn run(context: &Context, numbers: &[String]) -> io::Result<Vec<Row>> {
-    type Group = (&'static [&'static str], fn(&Context) -> io::Result<Vec<Row>>);
-    let groups: [Group; 4] = [
-        (&["1", "2", "3"], warm::rows),
-        (&["4", "4b", "6", "7"], cold::rows),
-        (&["10"], accept::rows),
-        (&["15", "16", "17"], start::rows),
-    ];
+/// Runs the measurement called `name`.
+pub fn run(context: &Context, name: &str) -> io::Result<Measurement> {
+    let entry = ENTRIES.iter().find(|entry| entry.name == name);
+    let entry = entry.ok_or_else(|| io::Error::other(format!("there is no measurement {name}")))?;
+    let (load_before, begun) = (load_average(), Instant::now());
     let mut rows = Vec::new();
-    for (names, group) in groups {
-        if numbers.is_empty() || names.iter().any(|name| numbers.iter().any(|number| number == name)) {
-            eprintln!("rows {}", names.join(", "));
-            rows.extend(group(context)?);
-        }
-    }
-    Ok(rows)
+    let outcome = (entry.measure)(context, &mut rows);
+    Ok(Measurement {
+        header: context.header.clone(),
+        name: name.to_owned(),
+        numbers: entry.numbers.iter().map(|number| (*number).to_owned()).collect(),
+        rows,
+        failures: outcome.err().map(|error| error.to_string()).into_iter().collect(),
+        load: [load_before, load_average()],
+        took_s: begun.elapsed().as_secs_f64(),
+    })
 }
 
-/// The median, minimum and maximum of values.
-pub fn spread(values: &[f64]) -> (f64, f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |fraction| crate::load::quantile(&sorted, fraction);
-    (at(0.5), at(0.0), at(1.0))
-}
-
-/// Runs a command to its end and returns the milliseconds it took.
-pub fn timed(program: &Path, arguments: &[&str]) -> io::Result<f64> {
-    let begun = Instant::now();
-    std::process::Command::new(program)
-        .args(arguments)
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()?;
-    Ok(begun.elapsed().as_secs_f64() * 1e3)
+fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -1,19 +1,19 @@
-//! Rows 1 to 3: warm invocations against the floor "hop".
+//! Rows 1 to 3: warm invocations against the floor "hop", and ministack beside.
 
-use super::{Context, spread};
+use super::functions::{EVENT, Gust, NODE_ECHO, PYTHON_ECHO};
+use crate::context::Context;
 use crate::hop::Language;
-use crate::load::{self, Samples};
-use crate::process::{self, Usage};
-use crate::report::{Better, Goal, Row};
+use crate::load;
+use crate::process;
+use crate::rivals;
+use crate::row::{Against, Goal, Kind, Row, Series};
 use crate::target::{Function, Target};
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-const EVENT: &[u8] = br#"{"hello":"world","number":42}"#;
-const PYTHON_ECHO: &[u8] = b"def handler(event, context):\n    return event\n";
-
-const NODE_ECHO: &[u8] = b"exports.handler = async (event) => event;\n";
+/// Connections of the throughput rows.
+const CONNECTIONS: usize = 16;
 
 /// A floor "hop" in a process of its own.
 struct Hop {
@@ -47,6 +47,10 @@ impl Hop {
         request.push_str(&String::from_utf8_lossy(EVENT));
         request.into_bytes()
     }
+
+    fn server(&self) -> Server {
+        Server { address: self.address, request: self.request(), pid: self.child.id() }
+    }
 }
 
 impl Drop for Hop {
@@ -56,140 +60,156 @@ impl Drop for Hop {
     }
 }
 
-/// One run of load with the CPU time that the server's processes took for it.
-struct Run {
-    samples: Samples,
-    cpu_s: f64,
+/// What is driven: an address, a request, and the process whose family is charged.
+struct Server {
+    address: SocketAddr,
+    request: Vec<u8>,
+    pid: u32,
 }
 
-fn drive(context: &Context, address: SocketAddr, request: &[u8], pid: u32, connections: usize) -> io::Result<Run> {
-    let before: Usage = process::usage(pid);
-    let samples = load::run(address, request, 200, connections, context.load);
-    let cpu = process::usage(pid).cpu.saturating_sub(before.cpu);
-    if samples.errors > 0 {
-        return Err(io::Error::other(format!("{} of the requests failed", samples.errors)));
+impl Server {
+    fn of(target: &Target, function: &str) -> Server {
+        let request = target.invocation(function, "RequestResponse", EVENT);
+        Server { address: target.address, request, pid: target.pid() }
     }
-    Ok(Run { samples, cpu_s: cpu.as_secs_f64() })
 }
 
-/// The rounds of one function against the hop in its language.
-struct Pair {
-    p50_us: Vec<f64>,
-    p99_us: Vec<f64>,
-    floor_p50_us: Vec<f64>,
-    per_cpu: Vec<f64>,
-    floor_per_cpu: Vec<f64>,
-    rate: Vec<f64>,
+/// The series of one server.
+struct Tracks {
+    latency: Series,
+    per_cpu: Series,
+    rate: Series,
 }
 
-fn measure(context: &Context, target: &Target, function: &str, language: Language) -> io::Result<Pair> {
-    let request = target.invocation(function, "RequestResponse", EVENT);
-    let one = Hop::start(context, language, 1)?;
-    let many = Hop::start(context, language, 16)?;
-    load::run(target.address, &request, 200, 16, context.load);
-    let mut pair = Pair {
-        p50_us: Vec::new(),
-        p99_us: Vec::new(),
-        floor_p50_us: Vec::new(),
-        per_cpu: Vec::new(),
-        floor_per_cpu: Vec::new(),
-        rate: Vec::new(),
+impl Tracks {
+    fn new(name: &str) -> Tracks {
+        let [latency, per_cpu, rate] = [Series::new(name), Series::new(name), Series::new(name)];
+        Tracks { latency, per_cpu, rate }
+    }
+
+    /// One round at one connection.
+    fn one(&mut self, context: &Context, server: &Server) -> io::Result<()> {
+        let before = process::cpu(server.pid);
+        let samples = load::run(server.address, &server.request, 200, 1, context.load()).all_good()?;
+        let cpu = process::cpu(server.pid).saturating_sub(before);
+        self.latency.cpu_us.push(cpu.as_secs_f64() * 1e6 / samples.latencies_us.len().max(1) as f64);
+        self.latency.push(samples.latencies_us);
+        Ok(())
+    }
+
+    /// One round at sixteen.
+    fn many(&mut self, context: &Context, server: &Server) -> io::Result<()> {
+        let before = process::cpu(server.pid);
+        let samples = load::run(server.address, &server.request, 200, CONNECTIONS, context.load()).all_good()?;
+        let cpu_s = process::cpu(server.pid).saturating_sub(before).as_secs_f64().max(0.01);
+        let count = samples.latencies_us.len().max(1) as f64;
+        self.per_cpu.cpu_us.push(cpu_s * 1e6 / count);
+        self.per_cpu.push(vec![count / cpu_s]);
+        self.rate.push(vec![samples.rate()]);
+        Ok(())
+    }
+}
+
+/// Python's echo.
+pub fn python(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
+    let files: &[(&str, &[u8], u32)] = &[("app.py", PYTHON_ECHO, 0o644)];
+    let function = Function::new("echo", &context.python_runtime, "app.handler", files);
+    let pair = measure(context, &function, Language::Python, true)?;
+    let goal = Goal::at_most(4.0, 2.0, Against::TimesFloor);
+    report(rows, "1", "warm invoke, Python echo, 1 connection, p50", goal, pair);
+    Ok(())
+}
+
+/// Node.js's echo.
+pub fn node(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
+    let node = context.node.as_ref().ok_or_else(|| io::Error::other("no Node.js"))?;
+    let files: &[(&str, &[u8], u32)] = &[("index.js", NODE_ECHO, 0o644)];
+    let function = Function::new("echo", &node.runtime, "index.handler", files);
+    let pair = measure(context, &function, Language::Node, true)?;
+    let goal = Goal::at_most(4.0, 2.0, Against::TimesFloor);
+    report(rows, "1", "warm invoke, Node.js echo, 1 connection, p50", goal, pair);
+    Ok(())
+}
+
+/// Rust's echo over the HTTP Runtime API.
+pub fn rust(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
+    let bootstrap = context.rust_bootstrap.as_deref().ok_or_else(|| io::Error::other("no Rust function"))?;
+    let bytes = std::fs::read(bootstrap)?;
+    let files: &[(&str, &[u8], u32)] = &[("bootstrap", &bytes, 0o755)];
+    let function = Function::new("echo", "provided.al2023", "bootstrap", files);
+    let pair = measure(context, &function, Language::Rust, false)?;
+    let goal = Goal::at_most(5.0, 2.5, Against::TimesFloor);
+    report(rows, "2", "warm invoke, Rust over the HTTP Runtime API, 1 connection, p50", goal, pair);
+    Ok(())
+}
+
+struct Outcome {
+    gust: Tracks,
+    hop: Tracks,
+    ministack: Option<Tracks>,
+}
+
+/// Floor, gust and rival in turns.
+fn measure(context: &Context, function: &Function<'_>, language: Language, has_rival: bool) -> io::Result<Outcome> {
+    let gust = Gust::start(context, &[])?;
+    gust.target.create(function)?;
+    let server = Server::of(&gust.target, function.name);
+    let (one, many) = (Hop::start(context, language, 1)?, Hop::start(context, language, CONNECTIONS)?);
+    let ministack = if has_rival { ministack(context, function) } else { None };
+    load::run(server.address, &server.request, 200, CONNECTIONS, context.load()).all_good()?;
+    let mut outcome = Outcome {
+        gust: Tracks::new("gust"),
+        hop: Tracks::new("hop"),
+        ministack: ministack.as_ref().map(|_| Tracks::new("ministack")),
     };
-    let (mut raw, mut raw_floor) = (Vec::new(), Vec::new());
     for _ in 0..context.rounds {
-        let floor = drive(context, one.address, &one.request(), one.child.id(), 1)?;
-        let value = drive(context, target.address, &request, target.pid(), 1)?;
-        pair.floor_p50_us.push(floor.samples.quantile_us(0.5));
-        pair.p50_us.push(value.samples.quantile_us(0.5));
-        pair.p99_us.push(value.samples.quantile_us(0.99));
-        raw.extend(value.samples.latencies_us);
-        raw_floor.extend(floor.samples.latencies_us);
-        let floor = drive(context, many.address, &many.request(), many.child.id(), 16)?;
-        let value = drive(context, target.address, &request, target.pid(), 16)?;
-        pair.floor_per_cpu.push(floor.samples.latencies_us.len() as f64 / floor.cpu_s.max(0.01));
-        pair.per_cpu.push(value.samples.latencies_us.len() as f64 / value.cpu_s.max(0.01));
-        pair.rate.push(value.samples.rate());
+        outcome.hop.one(context, &one.server())?;
+        outcome.gust.one(context, &server)?;
+        outcome.hop.many(context, &many.server())?;
+        outcome.gust.many(context, &server)?;
+        if let (Some((target, _)), Some(tracks)) = (&ministack, &mut outcome.ministack) {
+            let server = Server::of(target, function.name);
+            if let Err(error) = tracks.one(context, &server).and_then(|()| tracks.many(context, &server)) {
+                eprintln!("ministack: {error}");
+            }
+        }
     }
-    context.keep(&format!("warm-{function}-us"), &raw)?;
-    context.keep(&format!("warm-{function}-hop-us"), &raw_floor)?;
-    Ok(pair)
+    Ok(outcome)
 }
 
-/// Measures the rows.
-pub fn rows(context: &Context) -> io::Result<Vec<Row>> {
-    let folder = tempfile::tempdir()?;
-    let flags = context.flags()?;
-    let target = Target::start(&context.gust, folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
-    target.create(&Function {
-        name: "python-echo",
-        runtime: &context.python_runtime,
-        handler: "app.handler",
-        files: &[("app.py", PYTHON_ECHO, 0o644)],
-    })?;
-    let python = measure(context, &target, "python-echo", Language::Python)?;
-    let mut rows = vec![
-        latency("1", "warm invoke, Python echo, 1 connection, p50", &python, (4.0, 2.0)),
-        throughput("3", "warm invokes per CPU-second, Python echo, 16 connections", &python),
-    ];
-    if let Some(node) = &context.node {
-        target.create(&Function {
-            name: "node-echo",
-            runtime: &context.node_runtime(node)?,
-            handler: "index.handler",
-            files: &[("index.js", NODE_ECHO, 0o644)],
-        })?;
-        let node = measure(context, &target, "node-echo", Language::Node)?;
-        rows.insert(1, latency("1", "warm invoke, Node.js echo, 1 connection, p50", &node, (4.0, 2.0)));
-        rows.push(throughput("3", "warm invokes per CPU-second, Node.js echo, 16 connections", &node));
+fn ministack(context: &Context, function: &Function<'_>) -> Option<(Target, tempfile::TempDir)> {
+    let (target, folder) = rivals::ministack(context)?;
+    if let Err(error) = target.create(function) {
+        eprintln!("ministack makes no {} function: {error}", function.runtime);
+        return None;
     }
-    if let Some(bootstrap) = &context.rust_bootstrap {
-        let bytes = std::fs::read(bootstrap)?;
-        target.create(&Function {
-            name: "rust-echo",
-            runtime: "provided.al2023",
-            handler: "bootstrap",
-            files: &[("bootstrap", &bytes, 0o755)],
-        })?;
-        let rust = measure(context, &target, "rust-echo", Language::Rust)?;
-        rows.insert(
-            1 + usize::from(context.node.is_some()),
-            latency("2", "warm invoke, Rust over the HTTP Runtime API, 1 connection, p50", &rust, (5.0, 2.5)),
-        );
-        rows.push(throughput("3", "warm invokes per CPU-second, Rust echo, 16 connections", &rust));
-    }
-    Ok(rows)
+    let server = Server::of(&target, function.name);
+    load::run(server.address, &server.request, 200, CONNECTIONS, context.load());
+    Some((target, folder))
 }
 
-fn latency(number: &'static str, what: &str, pair: &Pair, (must, moon): (f64, f64)) -> Row {
-    let ((value, least, _), (floor, _, _), (p99, _, _)) =
-        (spread(&pair.p50_us), spread(&pair.floor_p50_us), spread(&pair.p99_us));
-    let ratio = value / floor;
-    let (goals, reached) = Goal { must, moon, better: Better::Lower, unit: "x hop" }.judge(ratio);
-    Row {
-        number,
-        what: what.to_owned(),
-        value: format!("{value:.0} us"),
-        floor: format!("{floor:.0} us"),
-        ratio: Some(ratio),
-        goals,
-        reached,
-        detail: format!("best round {least:.0} us, p99 {p99:.0} us"),
-    }
-}
-
-fn throughput(number: &'static str, what: &str, pair: &Pair) -> Row {
-    let ((value, ..), (floor, ..), (rate, ..)) =
-        (spread(&pair.per_cpu), spread(&pair.floor_per_cpu), spread(&pair.rate));
-    let ratio = value / floor;
-    let (goals, reached) = Goal { must: 0.3, moon: 0.7, better: Better::Higher, unit: "x hop" }.judge(ratio);
-    Row {
-        number,
-        what: what.to_owned(),
-        value: format!("{value:.0}/CPU-s"),
-        floor: format!("{floor:.0}/CPU-s"),
-        ratio: Some(ratio),
-        goals,
-        reached,
-        detail: format!("{:.0} us CPU an invoke, {rate:.0}/s", 1e6 / value),
-    }
+fn report(rows: &mut Vec<Row>, number: &str, what: &str, goal: Goal, outcome: Outcome) {
+    let Outcome { gust, hop, ministack } = outcome;
+    let (rival_latency, rival_per_cpu, rival_rate) = match ministack {
+        Some(tracks) => (Some(tracks.latency), Some(tracks.per_cpu), Some(tracks.rate)),
+        None => (None, None, None),
+    };
+    rows.push(
+        Row::new(number, what, Kind::Times, "us", gust.latency).floor(hop.latency).rival(rival_latency).goal(goal),
+    );
+    let subject = what.trim_start_matches("warm invoke, ").split(',').next().unwrap_or_default();
+    let what = format!("warm invokes per CPU-second of server and runtime, {subject}, {CONNECTIONS} connections");
+    let rival = rival_rate.filter(|rate| rate.count() > 0);
+    let beside = rival.map_or_else(String::new, |rate| format!(", ministack {:.0}/s", rate.typical(0.5)));
+    rows.push(
+        Row::new("3", &what, Kind::Figures, "/CPU-s", gust.per_cpu)
+            .floor(hop.per_cpu)
+            .rival(rival_per_cpu)
+            .goal(Goal::at_least(0.3, 0.7, Against::TimesFloor))
+            .note(format!(
+                "served: gust {:.0}/s, hop {:.0}/s{beside}, the client on the same cores",
+                gust.rate.typical(0.5),
+                hop.rate.typical(0.5)
+            )),
+    );
 }

@@ -1,8 +1,10 @@
-//! Echoes its event with what it knows of the request, or streams its words (handler `stream`); fails on demand.
+//! Echoes its event with what it knows of the request, or streams its words (handler `stream`), or waits until all have
+//! arrived (handler `barrier`, for the benchmarks); fails on demand.
 
 use lambda_runtime::streaming::{Body, Response, channel};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
+use std::io::Write;
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     println!("hello from rust");
@@ -33,9 +35,23 @@ async fn stream(event: LambdaEvent<Value>) -> Result<Response<Body>, Error> {
     Ok(Response::from(body))
 }
 
+/// Says through a pipe beside its code that its environment has arrived, waits until another one is opened, answers with
+/// the environment's name.
+async fn barrier(event: LambdaEvent<Value>) -> Result<String, Error> {
+    let name = std::env::var("AWS_LAMBDA_LOG_STREAM_NAME")?;
+    if event.payload["warm"].is_null() {
+        let mut arrived = std::fs::OpenOptions::new().write(true).open("/var/task/arrived")?;
+        arrived.write_all(format!("{name}\n").as_bytes())?;
+        // Opening it waits until somebody opens its other end; nothing else is to be done meanwhile.
+        std::fs::File::open("/var/task/release")?;
+    }
+    Ok(name)
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     match std::env::var("_HANDLER").as_deref() {
+        Ok("barrier") => lambda_runtime::run(service_fn(barrier)).await,
         Ok("stream") => lambda_runtime::run(service_fn(stream)).await,
         _ => lambda_runtime::run(service_fn(handle)).await,
     }
