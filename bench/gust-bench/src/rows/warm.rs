@@ -136,7 +136,7 @@ pub fn rust(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
     let bootstrap = context.rust_bootstrap.as_deref().ok_or_else(|| io::Error::other("no Rust function"))?;
     let bytes = std::fs::read(bootstrap)?;
     let files: &[(&str, &[u8], u32)] = &[("bootstrap", &bytes, 0o755)];
-    let function = Function::new("echo", "provided.al2023", "bootstrap", files);
+    let function = Function::new("echo", "provided.al2023", "echo", files);
     let pair = measure(context, &function, Language::Rust, false)?;
     let goal = Goal::at_most(5.0, 2.5, Against::TimesFloor);
     report(rows, "2", "warm invoke, Rust over the HTTP Runtime API, 1 connection, p50", goal, pair);

@@ -1,5 +1,5 @@
-//! Echoes its event with what it knows of the request, or streams its words (handler `stream`), or waits until all have
-//! arrived (handler `barrier`, for the benchmarks); fails on demand.
+//! Echoes its event with what it knows of the request, streams its words (handler `stream`), echoes its event and nothing
+//! else (`echo`), or waits until all have arrived (`barrier`; both for the benchmarks); fails on demand.
 
 use lambda_runtime::streaming::{Body, Response, channel};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -17,6 +17,11 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
         "request_id": context.request_id,
         "function": context.env_config.function_name,
     }))
+}
+
+/// The least that a function can do: what benchmarks compare with an echo in another language.
+async fn echo(event: LambdaEvent<Value>) -> Result<Value, Error> {
+    Ok(event.payload)
 }
 
 /// Streams `words`, each as a part of its own; breaks off with an error after them if `fail` is there.
@@ -53,6 +58,7 @@ async fn main() -> Result<(), Error> {
     match std::env::var("_HANDLER").as_deref() {
         Ok("barrier") => lambda_runtime::run(service_fn(barrier)).await,
         Ok("stream") => lambda_runtime::run(service_fn(stream)).await,
+        Ok("echo") => lambda_runtime::run(service_fn(echo)).await,
         _ => lambda_runtime::run(service_fn(handle)).await,
     }
 }
