@@ -2,11 +2,14 @@
 //!
 //! Admission goes by what is free and by what the function has been seen to use, not by its MemorySize:
 //! idle environments are evicted first, then a start waits for a bounded time, then it is refused.
+//!
+//! The kernel is asked at most every [`MEMORY_READ_AFTER`]: what was promised since then is taken to be used, so that a
+//! burst of a thousand starts reads it a few times and promises nothing twice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::limits::MEMORY_READ_AFTER;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 /// Tells how many bytes of memory are available; `None` if that cannot be known.
 pub type MemorySource = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
@@ -24,21 +27,51 @@ pub(crate) struct Admission {
     source: MemorySource,
     reserve_bytes: u64,
     wait: Duration,
-    /// What is promised to environments that are starting and do not use it yet.
-    promised_bytes: Arc<AtomicU64>,
+    books: Arc<Mutex<Books>>,
     /// Whose turn it is among those who wait.
-    turn: Mutex<()>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    /// What was available when it was last read, and when that was.
+    read: Option<(Instant, Option<u64>)>,
+    /// What is promised to environments that are starting and may not use it yet.
+    promised_bytes: u64,
+    /// What was promised to those that have started since the last reading, which does not show all of it.
+    kept_bytes: u64,
+}
+
+impl Books {
+    fn available(&mut self, source: &MemorySource, now: Instant) -> Option<u64> {
+        match self.read {
+            Some((at, available)) if now < at + MEMORY_READ_AFTER => available,
+            _ => {
+                let available = source();
+                self.read = Some((now, available));
+                self.kept_bytes = 0;
+                available
+            }
+        }
+    }
+}
+
+fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Memory that is promised to a starting environment; dropping it ends the promise.
+#[derive(Debug)]
 pub(crate) struct Promise {
     bytes: u64,
-    promised_bytes: Arc<AtomicU64>,
+    books: Arc<Mutex<Books>>,
 }
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        self.promised_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        let mut books = lock(&self.books);
+        books.promised_bytes -= self.bytes;
+        books.kept_bytes = books.kept_bytes.saturating_add(self.bytes);
     }
 }
 
@@ -48,7 +81,8 @@ pub(crate) struct Full;
 
 impl Admission {
     pub(crate) fn new(source: MemorySource, reserve_bytes: u64, wait: Duration) -> Admission {
-        Admission { source, reserve_bytes, wait, promised_bytes: Arc::default(), turn: Mutex::new(()) }
+        let (books, turn) = (Arc::default(), tokio::sync::Mutex::new(()));
+        Admission { source, reserve_bytes, wait, books, turn }
     }
 
     /// How long a start waits for room at most.
@@ -57,39 +91,68 @@ impl Admission {
     }
 
     /// Waits for one's turn among those who wait.
-    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 
     /// Promises `bytes` if there is room for them now.
     pub(crate) fn admit(&self, bytes: u64) -> Option<Promise> {
-        let promise = self.promise(bytes);
-        let needed = self.reserve_bytes.saturating_add(self.promised_bytes.load(Ordering::Acquire));
-        (self.source)().is_none_or(|available| available >= needed).then_some(promise)
+        self.admit_at(bytes, Instant::now())
     }
 
-    fn promise(&self, bytes: u64) -> Promise {
-        self.promised_bytes.fetch_add(bytes, Ordering::AcqRel);
-        Promise { bytes, promised_bytes: self.promised_bytes.clone() }
+    fn admit_at(&self, bytes: u64, now: Instant) -> Option<Promise> {
+        let mut books = lock(&self.books);
+        let available = books.available(&self.source, now);
+        let spoken_for = books.promised_bytes.saturating_add(books.kept_bytes);
+        let needed = self.reserve_bytes.saturating_add(spoken_for).saturating_add(bytes);
+        if available.is_some_and(|available| available < needed) {
+            return None;
+        }
+        books.promised_bytes += bytes;
+        Some(Promise { bytes, books: self.books.clone() })
+    }
+
+    /// Something was freed: the next look is a new one.
+    pub(crate) fn look_again(&self) {
+        lock(&self.books).read = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
     #[test]
     fn what_is_promised_is_not_promised_again() {
         let available = Arc::new(AtomicU64::new(100));
         let read = available.clone();
         let source: MemorySource = Arc::new(move || Some(read.load(Ordering::SeqCst)));
-        let admission = Admission::new(source, 50, Duration::ZERO);
-        let first = admission.admit(40).unwrap();
-        assert!(admission.admit(20).is_none(), "40 are promised already");
+        let (admission, now) = (Admission::new(source, 50, Duration::ZERO), Instant::now());
+        let first = admission.admit_at(40, now).unwrap();
+        assert!(admission.admit_at(20, now).is_none(), "40 are promised already");
         available.store(110, Ordering::SeqCst);
-        let second = admission.admit(20).unwrap();
+        assert!(admission.admit_at(20, now).is_none(), "it has just been read");
+        admission.look_again();
+        let second = admission.admit_at(20, now).unwrap();
         drop((first, second));
-        assert_eq!(admission.promised_bytes.load(Ordering::SeqCst), 0);
+        assert_eq!(lock(&admission.books).promised_bytes, 0);
+        assert!(admission.admit_at(1, now).is_none(), "those who have started use what the last reading does not show");
+        assert!(admission.admit_at(60, now + MEMORY_READ_AFTER).is_some());
+    }
+
+    #[test]
+    fn a_burst_reads_the_memory_once() {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = reads.clone();
+        let source: MemorySource = Arc::new(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Some(1_000)
+        });
+        let (admission, now) = (Admission::new(source, 0, Duration::ZERO), Instant::now());
+        let promises: Vec<_> = (0..1_001).map(|_| admission.admit_at(1, now)).collect();
+        assert_eq!(promises.iter().flatten().count(), 1_000);
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! Functions that are being debugged: one environment at a time, prepared before the first request, and reachable from
 //! outside.
 
+use crate::acquire::acquire_idle;
 use crate::engine::{Engine, Inner};
 use crate::launcher::Control;
-use crate::pool::FunctionPool;
-use crate::start::{self, Started};
-use crate::turn::Next;
 use bytes::Bytes;
-use gust_kit::ports::{FunctionSpec, InvokeError, InvokeRequest, LogTail};
+use gust_kit::ports::{FunctionSpec, InvokeRequest, LogTail};
 use gust_types::RequestId;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -68,8 +66,8 @@ impl Engine {
             if function.has_idle(&spec) {
                 return;
             }
-            if let Err(error) = start_idle(&engine, &function, &nobodys(&engine, spec)).await {
-                tracing::debug!(%error, function = function.arn, "no environment could be prepared");
+            if let Err(error) = acquire_idle(&engine, &function, &nobodys(&engine, spec)).await {
+                tracing::debug!(%error, function = %function.arn, "no environment could be prepared");
             }
         });
     }
@@ -87,21 +85,4 @@ fn nobodys(engine: &Inner, spec: Arc<FunctionSpec>) -> InvokeRequest {
         tenant_id: None,
         tail: LogTail::Omitted,
     }
-}
-
-async fn start_idle(
-    engine: &Arc<Inner>,
-    function: &Arc<FunctionPool>,
-    request: &InvokeRequest,
-) -> Result<(), InvokeError> {
-    let environment = match engine.turns.next(function, request).await? {
-        Next::Free(environment) => environment,
-        Next::Start(turn) => match start::start(engine, function, request, turn).await? {
-            Started::Ready { environment, .. } | Started::Repeated { environment, .. } => environment,
-            Started::Failed { .. } => return Ok(()),
-        },
-    };
-    function.announce(&environment);
-    function.give_back(environment);
-    Ok(())
 }

@@ -5,6 +5,7 @@ use crate::endpoint::EndpointServer;
 use crate::execution;
 use crate::farewell::Farewells;
 use crate::gate::{Gates, Slot};
+use crate::keep_alive::{Evictor, Floor};
 use crate::launcher::Launcher;
 use crate::limits::{
     ACCOUNT_CONCURRENCY_DEFAULT, ASYNC_IN_FLIGHT_DEFAULT, IDLE_TIMEOUT_DEFAULT, INIT_LIMIT, MEMORY_POLL,
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use gust_kit::Platform;
 use gust_kit::ports::{
     AsyncEvent, CredentialSource, FunctionCatalog, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest,
-    InvokeStream, Invoker, LogSink,
+    InvokeStream, Invoker, LogSink, Provisioned,
 };
 use gust_runtime_api::ShutdownReason;
 use gust_store::{StoreError, Tx};
@@ -106,6 +107,9 @@ pub(crate) struct Inner {
     pub(crate) gates: Gates,
     functions: Shards<FunctionPool>,
     admission: Admission,
+    evictor: Mutex<Evictor<Arc<FunctionPool>>>,
+    /// What the last environment was worth that was evicted.
+    floor: Arc<Floor>,
     pub(crate) turns: Turns,
     pub(crate) farewells: Farewells,
     running: AtomicUsize,
@@ -133,6 +137,8 @@ impl Engine {
             gates: Gates::new(settings.account_concurrency),
             functions: Shards::default(),
             admission: Admission::new(source, settings.memory_reserve_bytes, settings.memory_wait),
+            evictor: Mutex::default(),
+            floor: Arc::default(),
             turns: Turns::new(settings.starts_max),
             farewells: Farewells::default(),
             running: AtomicUsize::new(0),
@@ -171,6 +177,7 @@ impl Engine {
             is_drained &= queue.stop(until).await;
         }
         for function in inner.functions.all() {
+            function.provision.clear();
             inner.farewells.say(function.take_all());
         }
         inner.farewells.said().await;
@@ -202,7 +209,7 @@ impl Engine {
     fn enter(&self, request: &InvokeRequest) -> Result<(Running, Arc<FunctionPool>, Slot), InvokeError> {
         let inner = &self.inner;
         let running = Running::begin(inner);
-        if inner.is_shutting_down.load(Ordering::SeqCst) {
+        if inner.is_shutting_down() {
             return Err(InvokeError::ShuttingDown);
         }
         let function = inner.function(&request.function);
@@ -274,6 +281,29 @@ impl Invoker for Engine {
     fn reserve(&self, account: &AccountId, region: &Region, function: &str, reserved: Option<u32>) {
         self.inner.gates.reserve(account, region, &function_arn(account, region, function), reserved);
     }
+
+    fn provision(&self, function: &Arc<FunctionSpec>, executions: u32) {
+        let inner = &self.inner;
+        if executions == 0 {
+            return self.unprovision(&function.account, &function.region, &function.name, &function.version);
+        }
+        let pool = inner.function(function);
+        inner.gates.provision(&pool.gate, executions);
+        pool.provision.set(inner, &pool, function.clone(), executions);
+    }
+
+    fn unprovision(&self, account: &AccountId, region: &Region, function: &str, version: &str) {
+        let arn = function_arn(account, region, function);
+        if let Some(pool) = self.inner.functions.get(&pool_key(&arn, version)) {
+            self.inner.gates.provision(&pool.gate, 0);
+            pool.provision.clear();
+        }
+    }
+
+    fn provisioned(&self, account: &AccountId, region: &Region, function: &str, version: &str) -> Option<Provisioned> {
+        let arn = function_arn(account, region, function);
+        self.inner.functions.get(&pool_key(&arn, version))?.provision.state()
+    }
 }
 
 fn function_arn(account: &AccountId, region: &Region, function: &str) -> String {
@@ -308,8 +338,9 @@ impl Inner {
     pub(crate) fn function(&self, spec: &FunctionSpec) -> Arc<FunctionPool> {
         let key = pool_key(&spec.arn, &spec.version);
         self.functions.get_or_insert(&key, || {
-            let gate = self.gates.function(&spec.account, &spec.region, &spec.arn);
-            FunctionPool::new(key.clone().into_owned(), gate, self.settings.idle_timeout, self.farewells.clone())
+            let gate = Arc::new(self.gates.version(&spec.account, &spec.region, &spec.arn));
+            let (farewells, floor) = (self.farewells.clone(), self.floor.clone());
+            FunctionPool::new(key.clone().into_owned(), gate, self.settings.idle_timeout, farewells, floor)
         })
     }
 
@@ -340,14 +371,24 @@ impl Inner {
         }
     }
 
-    /// Ends the environment that has been idle for longest, of whatever function.
+    /// Ends the idle environment that is worth the least, of whatever function.
     async fn evict(&self) -> bool {
-        let functions = self.functions.all();
-        let idle = functions.iter().filter_map(|function| Some((function.oldest_idle()?, function)));
-        let Some((_, function)) = idle.min_by_key(|(since, _)| *since) else { return false };
-        let Some(mut environment) = function.take_oldest() else { return false };
+        let evicted = {
+            let now = Instant::now();
+            let mut evictor = self.evictor.lock().unwrap_or_else(PoisonError::into_inner);
+            let (worth, take) =
+                (|pool: &Arc<FunctionPool>| pool.least_worth(now), |pool: &Arc<FunctionPool>| pool.take_least(now));
+            evictor.next(&self.floor, now, || self.functions.all(), worth, take)
+        };
+        let Some(mut environment) = evicted else { return false };
         environment.end(ShutdownReason::Spindown).await;
+        drop(environment);
+        self.admission.look_again();
         true
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.load(Ordering::SeqCst)
     }
 
     async fn drained(&self, until: Instant) -> bool {

@@ -61,7 +61,12 @@ pub(crate) fn level_name(level: LogLevel) -> &'static str {
 ///
 /// Where both set a variable, the platform's value holds for those that Lambda reserves, the function's
 /// for the others.
-pub(crate) fn variables(spec: &FunctionSpec, log_stream: &str, credentials: &Credentials) -> Vec<(String, String)> {
+pub(crate) fn variables(
+    spec: &FunctionSpec,
+    initialization_type: &str,
+    log_stream: &str,
+    credentials: &Credentials,
+) -> Vec<(String, String)> {
     let mut reserved: Vec<(&str, String)> = vec![
         ("_HANDLER", spec.handler.clone()),
         ("AWS_REGION", spec.region.as_str().to_owned()),
@@ -69,7 +74,7 @@ pub(crate) fn variables(spec: &FunctionSpec, log_stream: &str, credentials: &Cre
         ("AWS_LAMBDA_FUNCTION_NAME", spec.name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", spec.version.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory_mb.to_string()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization_type.to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", spec.logging.group.clone()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream.to_owned()),
         ("AWS_ACCESS_KEY_ID", credentials.access_key_id.clone()),
@@ -133,7 +138,7 @@ mod tests {
             session_token: Some("token".to_owned()),
             expires_at_ms: None,
         };
-        variables(spec, "stream", &credentials)
+        variables(spec, "on-demand", "stream", &credentials)
     }
 
     fn get<'a>(variables: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -2,15 +2,17 @@
 
 use crate::execution::Ending;
 use crate::extension_phases::{self, Stage, watch_processes};
+use crate::keep_alive::Uses;
 use crate::launcher::{Control, Launched};
 use crate::limits::{LAST_ANSWER_WAIT, LOG_FLUSH_AFTER, MEMORY_SAMPLE_AFTER, SESSION_MARGIN_MS};
 use crate::output::Output;
+use crate::provisioned::Place;
 use crate::recorder::Recorder;
 use crate::response::Response;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use gust_kit::ports::{FunctionSpec, InvokeRequest};
+use gust_kit::ports::FunctionSpec;
 use gust_runtime_api::{
     Answer, ApiListener, Channel, EnvironmentApi, ExtensionFailure, Invocation, Ready, RuntimeConnection,
 };
@@ -40,7 +42,16 @@ pub(crate) struct Environment {
     _api_listener: Option<ApiListener>,
     _endpoint: Option<EndpointGuard>,
     /// When its credentials end.
-    expires_at_ms: Option<i64>,
+    pub(crate) expires_at_ms: Option<i64>,
+    /// Its place among those that are kept ready, if it is one of them.
+    pub(crate) provisioned: Option<Place>,
+    /// How long its initialisation took, if that was ahead and no REPORT has told it yet.
+    pub(crate) unreported_init_us: Option<u64>,
+    /// When the request that it serves took it.
+    pub(crate) taken_at: Option<Instant>,
+    /// How often it was used, and what was evicted before it was used last (`keep_alive.rs`).
+    pub(crate) uses: Uses,
+    pub(crate) floor: f64,
     /// How often its function had been changed when it was made.
     pub(crate) generation: u64,
     pub(crate) is_frozen: bool,
@@ -101,6 +112,11 @@ impl Environment {
             _api_listener: launched.api_listener,
             _endpoint: birth.endpoint,
             expires_at_ms: birth.expires_at_ms,
+            provisioned: None,
+            unreported_init_us: None,
+            taken_at: None,
+            uses: Uses::default(),
+            floor: 0.0,
             generation: birth.generation,
             is_frozen: false,
             idle_since: Instant::now(),
@@ -242,20 +258,25 @@ impl Environment {
         exit
     }
 
-    /// Whether it is of the request's revision and tenant.
-    pub(crate) fn may_serve(&self, request: &InvokeRequest) -> bool {
-        self.spec.revision_id == request.function.revision_id && self.tenant_id == request.tenant_id
-    }
-
     /// Whether it can serve a request of `timeout_ms` that begins now.
     pub(crate) fn is_usable(&mut self, now_ms: i64, timeout_ms: u64) -> bool {
-        if self.exited.is_none() {
-            self.exited = self.exit.as_mut().now_or_never();
-        }
-        self.exited.is_none()
+        !self.has_ended()
             && !self.api.extensions.has_failed()
             && self.credentials_last(now_ms, timeout_ms)
             && self.connection.is_quiet()
+    }
+
+    /// Whether its main process has ended, while nobody used it.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        if self.exited.is_none() {
+            self.exited = self.exit.as_mut().now_or_never();
+        }
+        self.exited.is_some()
+    }
+
+    /// What it was last measured to use, in bytes; 0 if it was not measured.
+    pub(crate) fn known_memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn credentials_last(&self, now_ms: i64, timeout_ms: u64) -> bool {

@@ -3,18 +3,17 @@
 //! The caller gets its outcome as soon as the runtime has answered; output is drained, END and REPORT are
 //! written and the environment is given back after that. A caller that wants the log tail waits for REPORT.
 
+use crate::acquire::acquire;
 use crate::engine::Inner;
 use crate::environment::{Environment, InvokeEnd};
 use crate::extension_phases::Settled;
 use crate::failures::{self, PlatformFailure};
 use crate::gate::Slot;
-use crate::limits::RETURNING_WAIT;
 use crate::logs::{PlatformEvent, Report, Status};
-use crate::pool::{FreezePolicy, FunctionPool, Taken};
+use crate::pool::{FreezePolicy, FunctionPool};
 use crate::response::{Reply, Response};
-use crate::start::{self, Started};
+use crate::start::Started;
 use crate::statistics::Ended;
-use crate::turn::Next;
 use bytes::Bytes;
 use gust_kit::ports::{InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, LogTail};
 use gust_runtime_api::{FunctionFailure, Invocation, ShutdownReason};
@@ -22,8 +21,8 @@ use gust_types::{Clock, SystemClock};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{OwnedMutexGuard, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 
 /// How an invocation ended, wherever that was noticed.
 #[derive(Debug, Clone)]
@@ -168,58 +167,6 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Takes an idle environment or starts one.
-async fn acquire(
-    engine: &Arc<Inner>,
-    function: &Arc<FunctionPool>,
-    request: &InvokeRequest,
-) -> Result<Started, InvokeError> {
-    let spec = &request.function;
-    let mut may_wait = true;
-    loop {
-        let mut environment = match function.take(request, may_wait) {
-            Taken::Idle(environment) => environment,
-            Taken::Start => match engine.turns.next(function, request).await? {
-                Next::Start(turn) => return start::start(engine, function, request, turn).await,
-                Next::Free(environment) => environment,
-            },
-            Taken::Wait(receiver) => match wait(receiver).await {
-                Some(environment) => environment,
-                None => {
-                    may_wait = false;
-                    continue;
-                }
-            },
-        };
-        if !environment.may_serve(request) {
-            // It was waited for by mistake: it belongs to another revision or tenant.
-            function.announce(&environment);
-            function.give_back(environment);
-            may_wait = false;
-            continue;
-        }
-        if !environment.is_usable(SystemClock.now_ms(), spec.timeout_ms) {
-            engine.farewells.say(vec![environment]);
-            continue;
-        }
-        match environment.thaw().await {
-            Ok(()) => return Ok(Started::Ready { environment, init_us: None }),
-            Err(error) => tracing::warn!(environment = environment.id, error, "an environment could not be thawed"),
-        }
-    }
-}
-
-async fn wait(mut receiver: oneshot::Receiver<Box<Environment>>) -> Option<Box<Environment>> {
-    match timeout(RETURNING_WAIT, &mut receiver).await {
-        Ok(received) => received.ok(),
-        Err(_) => {
-            // One may have come in this very moment.
-            receiver.close();
-            receiver.try_recv().ok()
-        }
     }
 }
 
@@ -421,7 +368,8 @@ async fn finish(
     let report = Report {
         request_id,
         duration_us: after.total_us,
-        init_us: running.init_us,
+        init_us: running.init_us.or(environment.unreported_init_us.take()),
+        is_init_billed: running.init_us.is_some(),
         memory_mb: spec.memory_mb,
         used_mb: if out_of_memory { u64::from(spec.memory_mb) } else { used_mb },
         status: after.failure.as_ref().map_or(status, PlatformFailure::status),

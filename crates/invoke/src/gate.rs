@@ -5,6 +5,9 @@
 //! [`Slot`] while it runs; dropping it, however that comes about, frees the place. A reservation that comes or
 //! goes moves the requests that run from one count to the other, so that both are always true.
 //!
+//! Provisioned concurrency of a version is that version's own: its requests take those places first, and then what
+//! everybody may take. It counts within the function's reservation, or else against the account.
+//!
 //! On several nodes each node's limits are its leased slices of the account's.
 //!
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>
@@ -13,7 +16,7 @@ use crate::shards::Shards;
 use gust_kit::ports::ThrottleReason;
 use gust_types::{AccountId, Region};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -48,8 +51,18 @@ impl Gates {
         self.functions.get_or_insert(arn, || FunctionGate {
             account: self.of(account, region),
             state: AtomicU64::new(0),
+            claim: Mutex::default(),
             freed: Notify::new(),
         })
+    }
+
+    /// The gate of one version of the function `arn`.
+    pub fn version(&self, account: &AccountId, region: &Region, arn: &str) -> VersionGate {
+        VersionGate {
+            function: self.function(account, region, arn),
+            places: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+        }
     }
 
     /// Reserves places for a function, or takes its reservation back. Holds from the next request on.
@@ -62,12 +75,31 @@ impl Gates {
             },
         };
         let _one_at_a_time = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        gate.set_reserved(reserved);
+        gate.change(|claim| claim.reserved = reserved);
+    }
+
+    /// Gives a version `places` of its own in place of those that it had.
+    pub fn provision(&self, version: &VersionGate, places: u32) {
+        let _one_at_a_time = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = usize::try_from(places).unwrap_or(usize::MAX);
+        let before = version.places.load(Ordering::Acquire);
+        // As with reservations: first taken from the others, then given; first taken back, then given to them.
+        if after < before {
+            version.places.store(after, Ordering::Release);
+        }
+        let moved = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        version.function.change(|claim| {
+            claim.provisioned = claim.provisioned.saturating_sub(moved(before)).saturating_add(moved(after));
+        });
+        if after > before {
+            version.places.store(after, Ordering::Release);
+        }
+        version.function.freed.notify_one();
     }
 
     /// Forgets the function `arn` unless something of it still runs or is reserved.
     pub fn forget(&self, arn: &str) {
-        self.functions.remove_unused(arn, |gate| gate.reserved().is_none() && gate.in_flight() == 0);
+        self.functions.remove_unused(arn, |gate| gate.is_unclaimed() && gate.in_flight() == 0);
     }
 }
 
@@ -77,7 +109,7 @@ pub struct AccountGate {
     limit: i64,
     /// Requests of functions without a reservation that run now.
     in_flight: AtomicI64,
-    /// The sum of all reservations.
+    /// The sum of all reservations, and of what is provisioned for functions without one.
     reserved: AtomicI64,
     freed: Notify,
 }
@@ -110,7 +142,56 @@ pub struct FunctionGate {
     /// Below, how many requests run; above, one more than how many may, or zero without a reservation. In one
     /// number, so that no request sees one without the other.
     state: AtomicU64,
+    /// What was configured; read and written on changes only.
+    claim: Mutex<Claim>,
     freed: Notify,
+}
+
+/// What a function has for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Claim {
+    reserved: Option<u32>,
+    /// Over all versions.
+    provisioned: u32,
+}
+
+impl Claim {
+    /// What the account's other functions have less for it.
+    fn places(self) -> i64 {
+        i64::from(self.reserved.unwrap_or(self.provisioned))
+    }
+
+    /// How many requests run at a time outside of provisioned concurrency; `None`: as many as the account has left.
+    fn limit(self) -> Option<u32> {
+        self.reserved.map(|reserved| reserved.saturating_sub(self.provisioned))
+    }
+}
+
+/// The gate of one version: places of its own, and the function's.
+#[derive(Debug)]
+pub struct VersionGate {
+    function: Arc<FunctionGate>,
+    places: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+impl VersionGate {
+    /// Takes a place: one of the version's own, or one of the function's.
+    ///
+    /// Errors: the reason for the 429, if all are taken.
+    pub fn enter(self: &Arc<VersionGate>) -> Result<Slot, ThrottleReason> {
+        // Nothing but a read for a version that has none.
+        let places = self.places.load(Ordering::Acquire);
+        if places > 0 {
+            let took = self
+                .taken
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < places).then_some(taken + 1));
+            if took.is_ok() {
+                return Ok(Slot(Place::Own(self.clone())));
+            }
+        }
+        self.function.enter()
+    }
 }
 
 const IN_FLIGHT_BITS: u32 = 32;
@@ -125,15 +206,31 @@ fn reserved_of(state: u64) -> Option<u64> {
 
 /// A request's place; dropping it frees it.
 #[derive(Debug)]
-pub struct Slot(Arc<FunctionGate>);
+pub struct Slot(Place);
+
+#[derive(Debug)]
+enum Place {
+    /// One that is provisioned for the version.
+    Own(Arc<VersionGate>),
+    Shared(Arc<FunctionGate>),
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let before = self.0.state.fetch_sub(1, Ordering::AcqRel);
-        if reserved_of(before).is_none() {
-            self.0.account.leave();
+        match &self.0 {
+            Place::Own(version) => {
+                version.taken.fetch_sub(1, Ordering::AcqRel);
+                version.function.freed.notify_one();
+                version.function.account.freed.notify_one();
+            }
+            Place::Shared(function) => {
+                let before = function.state.fetch_sub(1, Ordering::AcqRel);
+                if reserved_of(before).is_none() {
+                    function.account.leave();
+                }
+                function.freed.notify_one();
+            }
         }
-        self.0.freed.notify_one();
     }
 }
 
@@ -154,7 +251,7 @@ impl FunctionGate {
                 None => false,
             };
             match self.state.compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(Slot(self.clone())),
+                Ok(_) => return Ok(Slot(Place::Shared(self.clone()))),
                 Err(now) => {
                     if !is_reserved {
                         self.account.leave();
@@ -166,10 +263,15 @@ impl FunctionGate {
     }
 
     /// Not at the same time as another call of it.
-    fn set_reserved(&self, reserved: Option<u32>) {
-        let above = reserved.map_or(0, |reserved| u64::from(reserved) + 1) << IN_FLIGHT_BITS;
-        let places = |reserved: Option<u64>| i64::try_from(reserved.unwrap_or(0)).unwrap_or(i64::MAX);
-        let more = places(reserved.map(u64::from)) - places(self.reserved());
+    fn change(&self, change: impl FnOnce(&mut Claim)) {
+        let (before, after) = {
+            let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = *claim;
+            change(&mut claim);
+            (before, *claim)
+        };
+        let (more, limit) = (after.places() - before.places(), after.limit());
+        let above = limit.map_or(0, |limit| u64::from(limit) + 1) << IN_FLIGHT_BITS;
         // What becomes reserved is taken from the others first, what is given back they get last.
         if more > 0 {
             self.account.reserved.fetch_add(more, Ordering::AcqRel);
@@ -178,7 +280,7 @@ impl FunctionGate {
             self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| Some(above | in_flight_of(now)));
         let before = before.unwrap_or_else(|now| now);
         let running = i64::try_from(in_flight_of(before)).unwrap_or(i64::MAX);
-        match (reserved_of(before), reserved) {
+        match (reserved_of(before), limit) {
             (None, Some(_)) => self.account.in_flight.fetch_sub(running, Ordering::AcqRel),
             (Some(_), None) => self.account.in_flight.fetch_add(running, Ordering::AcqRel),
             _ => 0,
@@ -190,11 +292,11 @@ impl FunctionGate {
         self.account.freed.notify_one();
     }
 
-    fn reserved(&self) -> Option<u64> {
-        reserved_of(self.state.load(Ordering::Acquire))
+    fn is_unclaimed(&self) -> bool {
+        *self.claim.lock().unwrap_or_else(PoisonError::into_inner) == Claim::default()
     }
 
-    /// Its requests that run now.
+    /// Its requests that run now, outside of provisioned concurrency.
     pub fn in_flight(&self) -> usize {
         usize::try_from(in_flight_of(self.state.load(Ordering::Acquire))).unwrap_or(usize::MAX)
     }
@@ -218,6 +320,10 @@ mod tests {
 
     fn gate(gates: &Gates, name: &str) -> Arc<FunctionGate> {
         gates.function(&account(), &region(), name)
+    }
+
+    fn version(gates: &Gates, name: &str) -> Arc<VersionGate> {
+        Arc::new(gates.version(&account(), &region(), name))
     }
 
     fn reserve(gates: &Gates, name: &str, reserved: Option<u32>) {
@@ -280,6 +386,55 @@ mod tests {
         drop((running, others));
         assert_eq!((gates.of(&account(), &region()).in_flight(), moving.in_flight()), (0, 0));
         assert_eq!(enter(&moving, 10).len(), 10);
+    }
+
+    #[test]
+    fn provisioned_places_are_a_versions_own_and_taken_first() {
+        let gates = Gates::new(10);
+        let (version, other) = (version(&gates, "f"), gate(&gates, "other"));
+        gates.provision(&version, 4);
+        let others = enter(&other, 6);
+        assert_eq!(other.enter().unwrap_err(), ACCOUNT_FULL, "what is provisioned is kept free");
+        let mut own: Vec<_> = (0..4).map(|_| version.enter().unwrap()).collect();
+        assert_eq!(version.enter().unwrap_err(), ACCOUNT_FULL);
+        drop(others);
+        own.extend((0..6).map(|_| version.enter().unwrap()));
+        assert_eq!(version.enter().unwrap_err(), ACCOUNT_FULL, "four of its own, and six that spill over");
+        gates.provision(&version, 1);
+        assert_eq!(gates.of(&account(), &region()).in_flight(), 6);
+        own.clear();
+        assert_eq!((enter(&other, 9).len(), version.enter().is_ok()), (9, true));
+        gates.provision(&version, 0);
+        gates.forget("f");
+        assert_eq!(gates.of(&account(), &region()).reserved.load(Ordering::SeqCst), 0);
+        assert_eq!(enter(&other, 10).len(), 10);
+    }
+
+    #[test]
+    fn what_is_provisioned_counts_within_the_reservation() {
+        let gates = Gates::new(10);
+        let (one, two) = (version(&gates, "f"), version(&gates, "f"));
+        let other = gate(&gates, "other");
+        reserve(&gates, "f", Some(5));
+        gates.provision(&one, 3);
+        assert_eq!(enter(&other, 5).len(), 5, "the account pays once");
+        let held: Vec<_> = (0..2).map(|_| two.enter().unwrap()).collect();
+        assert_eq!(two.enter().unwrap_err(), FUNCTION_FULL, "three are the other version's");
+        let own: Vec<_> = (0..3).map(|_| one.enter().unwrap()).collect();
+        assert_eq!(one.enter().unwrap_err(), FUNCTION_FULL);
+        drop(held);
+        let spilled: Vec<_> = (0..2).map(|_| one.enter().unwrap()).collect();
+        assert_eq!(one.enter().unwrap_err(), FUNCTION_FULL);
+        gates.provision(&one, 5);
+        drop((own, spilled));
+        assert_eq!(two.enter().unwrap_err(), FUNCTION_FULL, "all is provisioned: nothing else runs");
+        reserve(&gates, "f", None);
+        assert_eq!(enter(&other, 5).len(), 5);
+        let own: Vec<_> = (0..5).map(|_| one.enter().unwrap()).collect();
+        assert_eq!((own.len(), two.enter().is_ok()), (5, true));
+        drop(own);
+        gates.provision(&one, 0);
+        assert_eq!(gates.of(&account(), &region()).reserved.load(Ordering::SeqCst), 0);
     }
 
     #[test]

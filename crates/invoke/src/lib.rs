@@ -5,6 +5,7 @@
 //! written about it is written after the caller has been answered. Nothing on that way creates a sandbox,
 //! writes durably or takes a lock that other functions take, if an environment is idle.
 
+mod acquire;
 mod admission;
 mod debugging;
 mod endpoint;
@@ -17,6 +18,8 @@ mod extension_phases;
 mod failures;
 mod farewell;
 mod gate;
+mod keep_alive;
+mod keeper;
 mod launcher;
 mod limits;
 mod logs;
@@ -25,6 +28,9 @@ mod output;
 mod persistent;
 mod pool;
 mod prebooted;
+mod provisioned;
+#[cfg(test)]
+mod provisioned_tests;
 mod queue;
 mod queue_driver;
 mod recorder;
@@ -33,6 +39,7 @@ mod sandbox_launcher;
 mod sandbox_network;
 mod sdk;
 mod shards;
+mod shelf;
 #[cfg(test)]
 mod simulation;
 mod start;
@@ -43,13 +50,14 @@ mod stream_tests;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod times;
 mod trace;
 mod turn;
 
 pub use admission::{MemorySource, available_memory};
 pub use endpoint::{EndpointOwner, EndpointServer, NoEndpoint};
 pub use engine::{Engine, Ports, Settings, Snapshot};
-pub use gate::{AccountGate, FunctionGate, Gates, Slot};
+pub use gate::{AccountGate, FunctionGate, Gates, Slot, VersionGate};
 pub use launcher::{Control, LaunchError, LaunchOrder, Launched, Launcher, PipeReader};
 pub use limits::*;
 pub use machine::{AttemptOutcome, Attempts, DiscardReason, RetryPolicy, Settlement, settle};

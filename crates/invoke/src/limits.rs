@@ -16,8 +16,13 @@ pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
 pub const FREEZE_AFTER: Duration = Duration::from_millis(100);
 /// How long a request waits for an environment that is just being given back before it starts another.
 pub const RETURNING_WAIT: Duration = Duration::from_millis(50);
-/// Requests that wait for one function's environments to be given back.
-pub const RETURNING_WAITERS_MAX: usize = 1_000;
+/// How long a request waits for a busy environment at most before it starts another, however long a start takes.
+pub const PATIENCE_MAX: Duration = Duration::from_secs(1);
+/// Requests of one version of a function that wait for an environment; more are refused with 429. As many as Lambda
+/// starts environments of a function in ten seconds, which gust does not limit otherwise: it starts what the machine can.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html>
+pub const WAITERS_MAX: usize = 1_000;
 /// How long a killed environment's end is waited for.
 pub const KILL_WAIT: Duration = Duration::from_secs(5);
 /// How long the end of a process is waited for whose channel closed.
@@ -55,12 +60,24 @@ pub const MEMORY_GUESS_BYTES: u64 = 32 << 20;
 /// Environments that start at a time, for each core. More would only take the processor from each other, until all of
 /// them miss their time limits.
 pub const STARTS_PER_CORE_MAX: usize = 8;
-/// How long a start keeps its turn. One that takes longer probably sleeps or waits, and lets the next begin.
+/// One of so many turns (at least one, if there are two) is kept for functions that hold none.
+pub const TURNS_KEPT_SHARE: usize = 8;
+/// How long a start keeps its turn at most. One that takes longer probably sleeps or waits, and lets the next begin.
 pub const START_TURN_HELD_MAX: Duration = Duration::from_secs(3);
+/// How long a start keeps its turn at least, before it is taken to sleep.
+pub const START_TURN_HELD_MIN: Duration = Duration::from_millis(250);
+/// What a start is taken to need as long as none was measured.
+pub const START_GUESS: Duration = Duration::from_millis(50);
 /// How long a request waits for a turn to start, or for an environment that becomes free, before it is refused with 429.
 pub const START_TURN_WAIT: Duration = Duration::from_secs(60);
 /// How often memory is looked at while a start waits for some.
 pub const MEMORY_POLL: Duration = Duration::from_millis(20);
+/// For how long a reading of the machine's memory holds.
+pub const MEMORY_READ_AFTER: Duration = Duration::from_millis(10);
+/// For how long a view of all idle environments is used to evict from.
+pub const EVICTION_VIEW_AFTER: Duration = Duration::from_secs(1);
+/// After this time a use of an environment counts half.
+pub const USES_HALF_LIFE: Duration = Duration::from_secs(300);
 /// How long a start waits for memory by default before the request is refused with 429.
 pub const MEMORY_WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a start waits for the AWS SDK to be provisioned.
@@ -71,6 +88,9 @@ pub const SDK_WAIT_DEFAULT: Duration = Duration::from_secs(60);
 pub const SESSION_S: u32 = 43_200;
 /// A session is given to new environments until it has less than this left, in milliseconds.
 pub const SESSION_REUSE_LEFT_MS: i64 = 6 * 3_600_000;
+/// How long before its credentials would not last for a request an environment that is kept ready is replaced, in
+/// milliseconds.
+pub const SESSION_RENEWAL_MS: i64 = 600_000;
 /// What a session must have left beyond the function's time limit for an environment to be used, in milliseconds.
 pub const SESSION_MARGIN_MS: i64 = 60_000;
 /// MemorySize, in MiB, that grants one whole vCPU.
@@ -81,6 +101,17 @@ pub const MEMORY_MB_PER_VCPU: u32 = 1_769;
 ///
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const PIDS_MAX: u32 = 1_024;
+
+/// Environments of one version that are started ahead at a time.
+pub const AHEAD_STARTS_MAX: usize = 8;
+/// What initialisation ahead may take at least; a function whose time limit is longer has that.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+pub const AHEAD_INIT_LIMIT: Duration = Duration::from_secs(130);
+/// The pause after a start ahead that failed; it doubles with each further failure.
+pub const AHEAD_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The longest such pause.
+pub const AHEAD_RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Processes started ahead, of all kinds together.
 pub const SPARES_MAX: usize = 8;

@@ -30,6 +30,8 @@ fn in_utc(now_ms: i64, format: &str) -> String {
 pub(crate) enum InitPhase {
     /// Before the first invocation.
     Init,
+    /// Long before it: provisioned concurrency.
+    Ahead,
     /// Repeated inside the first invocation.
     Invoke,
 }
@@ -53,6 +55,8 @@ pub(crate) struct Report<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) duration_us: u64,
     pub(crate) init_us: Option<u64>,
+    /// Not what was initialised ahead.
+    pub(crate) is_init_billed: bool,
     pub(crate) memory_mb: u32,
     pub(crate) used_mb: u64,
     pub(crate) status: Status,
@@ -61,7 +65,8 @@ pub(crate) struct Report<'a> {
 impl Report<'_> {
     /// What is billed, in whole milliseconds: the initialisation too, since 2025-08-01.
     pub(crate) fn billed_ms(&self) -> u64 {
-        (self.duration_us + self.init_us.unwrap_or(0)).div_ceil(1_000)
+        let init_us = self.init_us.filter(|_| self.is_init_billed).unwrap_or(0);
+        (self.duration_us + init_us).div_ceil(1_000)
     }
 }
 
@@ -148,8 +153,16 @@ fn report_text(report: &Report<'_>) -> String {
 
 fn phase_text(phase: InitPhase) -> &'static str {
     match phase {
-        InitPhase::Init => "init",
+        InitPhase::Init | InitPhase::Ahead => "init",
         InitPhase::Invoke => "invoke",
+    }
+}
+
+/// As `AWS_LAMBDA_INITIALIZATION_TYPE` has it.
+pub(crate) fn initialization_type(phase: InitPhase) -> &'static str {
+    match phase {
+        InitPhase::Init | InitPhase::Invoke => "on-demand",
+        InitPhase::Ahead => "provisioned-concurrency",
     }
 }
 
@@ -198,7 +211,7 @@ fn json_record(event: &PlatformEvent<'_>) -> Option<(LogLevel, &'static str, Val
     let mut set = |name: &str, value: Value| record.insert(name.to_owned(), value);
     let (level, kind) = match event {
         PlatformEvent::InitStart { phase, spec, runtime_version, stream } => {
-            set("initializationType", "on-demand".into());
+            set("initializationType", initialization_type(*phase).into());
             set("phase", phase_text(*phase).into());
             set("runtimeVersion", (*runtime_version).into());
             set("runtimeVersionArn", runtime_version_arn(spec, runtime_version).into());
@@ -210,14 +223,14 @@ fn json_record(event: &PlatformEvent<'_>) -> Option<(LogLevel, &'static str, Val
             (LogLevel::Info, "platform.initStart")
         }
         PlatformEvent::InitReport { phase, duration_us, status } => {
-            set("initializationType", "on-demand".into());
+            set("initializationType", initialization_type(*phase).into());
             set("phase", phase_text(*phase).into());
             set("metrics", json!({"durationMs": ms_number(*duration_us)}));
             with_status(&mut record, status);
             (ok_level(status, LogLevel::Debug), "platform.initReport")
         }
         PlatformEvent::InitRuntimeDone { phase, status } => {
-            set("initializationType", "on-demand".into());
+            set("initializationType", initialization_type(*phase).into());
             set("phase", phase_text(*phase).into());
             with_status(&mut record, status);
             (ok_level(status, LogLevel::Debug), "platform.initRuntimeDone")
@@ -335,6 +348,7 @@ mod tests {
             request_id: "X",
             duration_us: 1_230,
             init_us,
+            is_init_billed: true,
             memory_mb: 128,
             used_mb: 38,
             status,

@@ -1,23 +1,29 @@
 //! The environments of one version of a function: who is idle, who is about to be, and who waits for one.
 //!
-//! The most recently used environment is taken first, so that the others grow old and go. A request that
-//! finds none idle, but one whose last request has been answered and whose log lines are being written,
-//! waits for that one (bounded) instead of starting another.
+//! Those that are kept ready (provisioned) are taken first, and of each kind the most recently used. Whoever finds none
+//! idle waits in one line, in the order in which they came, and gets what becomes free; how long one waits before one
+//! starts an environment is decided elsewhere (`times.rs`). A request costs the same however many environments and
+//! waiters there are.
 #![expect(clippy::vec_box, reason = "environments are large and move between the pool and tasks on every request")]
 
 use crate::debugging::Debugging;
 use crate::environment::Environment;
 use crate::farewell::Farewells;
-use crate::gate::FunctionGate;
-use crate::limits::{FREEZE_AFTER, MEMORY_GUESS_BYTES, RETURNING_WAITERS_MAX};
+use crate::gate::VersionGate;
+use crate::keep_alive::{Facts, Floor, worth};
+use crate::keeper;
+use crate::limits::{MEMORY_GUESS_BYTES, WAITERS_MAX};
+use crate::provisioned::Provision;
+use crate::shelf::Idle;
 use crate::statistics::Counters;
+use crate::times::{Situation, Times};
 use gust_kit::ports::{Credentials, FunctionSpec, InvokeRequest};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// When idle environments stop running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,86 +37,148 @@ pub enum FreezePolicy {
 
 /// A version's environments and counters. One lock a version, held for moments.
 pub(crate) struct FunctionPool {
-    pub(crate) arn: String,
-    /// Shared by all versions of the function.
-    pub(crate) gate: Arc<FunctionGate>,
-    /// Requests of this version that run now.
+    pub(crate) arn: Arc<str>,
+    /// The places of this version, and those that it shares with the function's other versions.
+    pub(crate) gate: Arc<VersionGate>,
+    /// Requests of this version that run now or wait for an environment.
     pub(crate) in_flight: AtomicUsize,
+    /// Of those, the ones that wait for an environment.
+    waiting: AtomicUsize,
+    /// Of those, the ones for whom one is being started.
+    pub(crate) starting: AtomicUsize,
     /// The last credentials of its role, and whose they are.
     pub(crate) credentials: tokio::sync::Mutex<Option<(String, Credentials)>>,
     /// Whether its owner was told about a runtime that is not exactly there.
     pub(crate) is_warned: AtomicBool,
     pub(crate) counters: Counters,
-    farewells: Farewells,
+    pub(crate) times: Times,
+    pub(crate) farewells: Farewells,
     pub(crate) debugging: Debugging,
+    /// What is kept ready of it.
+    pub(crate) provision: Provision,
     used_bytes: AtomicU64,
-    idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    floor: Arc<Floor>,
     state: Mutex<State>,
-    keeper: Notify,
+    pub(crate) keeper: Notify,
 }
 
-struct State {
-    /// The last is the most recently used.
-    idle: Vec<Box<Environment>>,
-    /// Who will be idle in a moment and who waits for that, by tenant.
-    coming: HashMap<Option<String>, Coming>,
-    /// Those who wait for their turn to start one, with what they want.
-    start_waiters: VecDeque<(Wanted, oneshot::Sender<Box<Environment>>)>,
+pub(crate) struct State {
+    /// By tenant, then by revision: mostly one.
+    shelves: HashMap<String, Vec<Shelf>>,
     /// Counts the function's changes; environments of an older count must have `keep`'s revision.
     generation: u64,
     keep: Option<String>,
-    keeper_until: Option<Instant>,
+    pub(crate) keeper_until: Option<Instant>,
 }
 
-/// The environments of one tenant, or of a function without tenants, that will be idle in a moment.
-#[derive(Default)]
-struct Coming {
-    returning: usize,
+/// The environments of one revision for one tenant, or for a function without tenants.
+pub(crate) struct Shelf {
+    revision_id: String,
+    pub(crate) provisioned: Idle<Box<Environment>>,
+    pub(crate) on_demand: Idle<Box<Environment>>,
+    /// Environments that will be idle in a moment.
+    coming: usize,
+    /// Some may have given up.
     waiters: VecDeque<oneshot::Sender<Box<Environment>>>,
 }
 
+impl Shelf {
+    fn new(revision_id: &str) -> Shelf {
+        let (provisioned, on_demand) = (Idle::default(), Idle::default());
+        Shelf { revision_id: revision_id.to_owned(), provisioned, on_demand, coming: 0, waiters: VecDeque::new() }
+    }
+
+    /// Those of one kind.
+    pub(crate) fn idle(&mut self, is_provisioned: bool) -> &mut Idle<Box<Environment>> {
+        if is_provisioned { &mut self.provisioned } else { &mut self.on_demand }
+    }
+
+    /// One more will be idle in a moment.
+    pub(crate) fn expect(&mut self) {
+        self.coming += 1;
+    }
+
+    fn is_unused(&self) -> bool {
+        self.provisioned.is_empty() && self.on_demand.is_empty() && self.coming == 0 && self.waiters.is_empty()
+    }
+}
+
 impl State {
-    /// One environment less is about to be idle; as many may wait as are still about to.
-    fn arrived(&mut self, tenant_id: &Option<String>) {
-        let Some(coming) = self.coming.get_mut(tenant_id) else { return };
-        coming.returning = coming.returning.saturating_sub(1);
-    }
-
-    fn next_waiter(&mut self, tenant_id: &Option<String>) -> Option<oneshot::Sender<Box<Environment>>> {
-        self.coming.get_mut(tenant_id)?.waiters.pop_front()
-    }
-
-    /// Those who wait in vain look again, and nothing is kept for a tenant of whom nothing comes.
-    fn dismiss(&mut self, tenant_id: &Option<String>) {
-        let Some(coming) = self.coming.get_mut(tenant_id) else { return };
-        while coming.waiters.len() > coming.returning {
-            coming.waiters.pop_front();
+    fn shelf(&mut self, tenant_id: Option<&str>, revision_id: &str) -> &mut Shelf {
+        let tenant = tenant_id.unwrap_or_default();
+        if !self.shelves.contains_key(tenant) {
+            self.shelves.insert(tenant.to_owned(), Vec::with_capacity(1));
         }
-        if coming.returning == 0 && tenant_id.is_some() {
-            self.coming.remove(tenant_id);
-        }
+        let shelves = self.shelves.get_mut(tenant).expect("it is there, or was just put there");
+        let at = shelves.iter().position(|shelf| shelf.revision_id == revision_id).unwrap_or_else(|| {
+            shelves.push(Shelf::new(revision_id));
+            shelves.len() - 1
+        });
+        &mut shelves[at]
     }
-}
 
-/// Which environments may serve a request: those of its revision, and of its tenant alone.
-struct Wanted {
-    revision_id: String,
-    tenant_id: Option<String>,
-}
+    fn shelf_of(&mut self, environment: &Environment) -> &mut Shelf {
+        self.shelf(environment.tenant_id.as_deref(), &environment.spec.revision_id)
+    }
 
-impl Wanted {
-    fn is(&self, environment: &Environment) -> bool {
-        environment.spec.revision_id == self.revision_id && environment.tenant_id == self.tenant_id
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Shelf> {
+        self.shelves.values().flatten()
+    }
+
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Shelf> {
+        self.shelves.values_mut().flatten()
+    }
+
+    /// Forgets shelves on which nothing lies and for which nobody waits.
+    pub(crate) fn tidy(&mut self) {
+        self.shelves.retain(|_, shelves| {
+            shelves.retain_mut(|shelf| {
+                shelf.waiters.retain(|waiter| !waiter.is_closed());
+                !shelf.is_unused()
+            });
+            !shelves.is_empty()
+        });
+    }
+
+    fn is_outdated(&self, environment: &Environment) -> bool {
+        environment.generation < self.generation && self.keep.as_deref() != Some(environment.spec.revision_id.as_str())
+    }
+
+    fn idle_count(&self) -> usize {
+        self.all().map(|shelf| shelf.provisioned.len() + shelf.on_demand.len()).sum()
     }
 }
 
 /// What a request gets.
 pub(crate) enum Taken {
     Idle(Box<Environment>),
-    /// One that is about to be idle; nothing comes if it turns out unusable.
-    Wait(oneshot::Receiver<Box<Environment>>),
-    /// None: a new one has to be started.
-    Start,
+    /// A place in the line, and what the request met.
+    Wait(Ticket, Situation),
+    /// As many wait as may.
+    Full,
+}
+
+/// A place in the line of those who wait for an environment.
+pub(crate) struct Ticket {
+    pub(crate) environment: oneshot::Receiver<Box<Environment>>,
+    _counted: Counted,
+}
+
+/// Counts one in the pool while it lives.
+pub(crate) struct Counted(Arc<FunctionPool>, fn(&FunctionPool) -> &AtomicUsize);
+
+impl Counted {
+    pub(crate) fn new(pool: &Arc<FunctionPool>, counter: fn(&FunctionPool) -> &AtomicUsize) -> Counted {
+        counter(pool).fetch_add(1, Ordering::AcqRel);
+        Counted(pool.clone(), counter)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.1)(&self.0).fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// What `gust ls` shows of a function's environments.
@@ -129,63 +197,63 @@ pub struct FunctionSnapshot {
 impl FunctionPool {
     pub(crate) fn new(
         arn: String,
-        gate: Arc<FunctionGate>,
+        gate: Arc<VersionGate>,
         idle_timeout: Duration,
         farewells: Farewells,
+        floor: Arc<Floor>,
     ) -> FunctionPool {
         FunctionPool {
-            arn,
+            arn: arn.into(),
             gate,
             in_flight: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            starting: AtomicUsize::new(0),
             credentials: tokio::sync::Mutex::default(),
             is_warned: AtomicBool::new(false),
             counters: Counters::default(),
+            times: Times::default(),
             farewells,
             debugging: Debugging::default(),
+            provision: Provision::default(),
             used_bytes: AtomicU64::new(0),
             idle_timeout,
-            state: Mutex::new(State {
-                idle: Vec::new(),
-                coming: HashMap::new(),
-                start_waiters: VecDeque::new(),
-                generation: 0,
-                keep: None,
-                keeper_until: None,
-            }),
+            floor,
+            state: Mutex::new(State { shelves: HashMap::new(), generation: 0, keep: None, keeper_until: None }),
             keeper: Notify::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an environment that may serve `request`.
-    pub(crate) fn take(&self, request: &InvokeRequest, may_wait: bool) -> Taken {
+    /// Takes an environment that may serve `request`, or a place in the line.
+    pub(crate) fn take(self: &Arc<FunctionPool>, request: &InvokeRequest) -> Taken {
         let mut state = self.lock();
-        let found = state.idle.iter().rposition(|environment| environment.may_serve(request));
-        if let Some(at) = found {
-            return Taken::Idle(state.idle.remove(at));
+        let shelf = state.shelf(request.tenant_id.as_deref(), &request.function.revision_id);
+        if let Some(environment) = shelf.provisioned.take().or_else(|| shelf.on_demand.take()) {
+            return Taken::Idle(environment);
         }
-        let Some(coming) = state.coming.get_mut(&request.tenant_id) else { return Taken::Start };
-        coming.waiters.retain(|waiter| !waiter.is_closed());
-        if may_wait && coming.returning > coming.waiters.len() && coming.waiters.len() < RETURNING_WAITERS_MAX {
-            let (sender, receiver) = oneshot::channel();
-            coming.waiters.push_back(sender);
-            return Taken::Wait(receiver);
+        let waiting = self.waiting.load(Ordering::Acquire);
+        if waiting >= WAITERS_MAX {
+            return Taken::Full;
         }
-        Taken::Start
-    }
-
-    /// Waits for an environment that may serve `request` to become free, behind those who wait for one that is being
-    /// given back. As many wait as requests are let in.
-    pub(crate) fn wait_for_free(&self, request: &InvokeRequest) -> oneshot::Receiver<Box<Environment>> {
-        let (sender, receiver) = oneshot::channel();
-        let mut state = self.lock();
-        state.start_waiters.retain(|(_, waiter)| !waiter.is_closed());
-        let revision_id = request.function.revision_id.clone();
-        state.start_waiters.push_back((Wanted { revision_id, tenant_id: request.tenant_id.clone() }, sender));
-        receiver
+        // Whoever gave up is no longer ahead of anybody.
+        while shelf.waiters.front().is_some_and(oneshot::Sender::is_closed) {
+            shelf.waiters.pop_front();
+        }
+        if shelf.waiters.len() > 2 * waiting + 16 {
+            shelf.waiters.retain(|waiter| !waiter.is_closed());
+        }
+        let (sender, environment) = oneshot::channel();
+        let (ahead, coming) = (shelf.waiters.len().min(waiting), shelf.coming);
+        shelf.waiters.push_back(sender);
+        let ticket = Ticket { environment, _counted: Counted::new(self, |pool| &pool.waiting) };
+        let others = self.waiting.load(Ordering::Acquire) + self.starting.load(Ordering::Acquire);
+        let is_shared = request.tenant_id.is_none();
+        // Environments of other tenants become free for nobody else.
+        let busy = if is_shared { self.in_flight.load(Ordering::Acquire).saturating_sub(others) } else { coming };
+        Taken::Wait(ticket, Situation { busy, coming, ahead })
     }
 
     /// The number that an environment started now is marked with.
@@ -195,50 +263,60 @@ impl FunctionPool {
 
     /// Announces that an environment will be given back, or not, in a moment.
     pub(crate) fn announce(&self, environment: &Environment) {
-        self.lock().coming.entry(environment.tenant_id.clone()).or_default().returning += 1;
+        self.lock().shelf_of(environment).expect();
     }
 
-    /// The announced environment is not given back: whoever waits for it looks again.
+    /// The announced environment is not given back.
     pub(crate) fn withdraw(&self, environment: &Environment) {
         let mut state = self.lock();
-        state.arrived(&environment.tenant_id);
-        state.dismiss(&environment.tenant_id);
+        let shelf = state.shelf_of(environment);
+        shelf.coming = shelf.coming.saturating_sub(1);
     }
 
-    /// Gives back an announced environment. It goes if its function was changed meanwhile.
+    /// Gives back an announced environment that has served a request, or was just started. It goes if its function was
+    /// changed meanwhile.
     pub(crate) fn give_back(self: &Arc<FunctionPool>, mut environment: Box<Environment>) {
+        let now = Instant::now();
+        if let Some(taken_at) = environment.taken_at.take() {
+            self.times.served(now.saturating_duration_since(taken_at));
+            environment.uses = environment.uses.again(now.saturating_duration_since(environment.idle_since));
+        }
+        environment.idle_since = now;
+        environment.floor = self.floor.get();
+        self.put(environment);
+    }
+
+    /// Gives back an announced environment that was idle all the while.
+    pub(crate) fn put(self: &Arc<FunctionPool>, mut environment: Box<Environment>) {
+        if environment.provisioned.is_some() && self.provision.is_surplus() {
+            // Fewer are wanted than there are: it is one like any other from now on.
+            environment.provisioned = None;
+        }
         let mut state = self.lock();
-        state.arrived(&environment.tenant_id);
-        if is_outdated(&state, &environment) {
-            state.dismiss(&environment.tenant_id);
+        let is_outdated = state.is_outdated(&environment);
+        let shelf = state.shelf_of(&environment);
+        shelf.coming = shelf.coming.saturating_sub(1);
+        if is_outdated {
             drop(state);
             self.farewells.say(vec![environment]);
             return;
         }
-        if !environment.is_frozen {
-            environment.idle_since = Instant::now();
-        }
-        while let Some(waiter) = state.next_waiter(&environment.tenant_id) {
+        while let Some(waiter) = shelf.waiters.pop_front() {
             match waiter.send(environment) {
                 Ok(()) => return,
                 Err(unsent) => environment = unsent,
             }
         }
-        state.dismiss(&environment.tenant_id);
-        let wants =
-            |state: &State, free: &Environment| state.start_waiters.iter().position(|(wanted, _)| wanted.is(free));
-        while let Some(at) = wants(&state, &environment) {
-            let Some((_, waiter)) = state.start_waiters.remove(at) else { break };
-            match waiter.send(environment) {
-                Ok(()) => return,
-                Err(unsent) => environment = unsent,
-            }
+        let since = environment.idle_since;
+        let idle = shelf.idle(environment.provisioned.is_some());
+        // A debugger looks at it while it is idle.
+        let is_settled = environment.is_frozen || environment.spec.debug_port().is_some();
+        if is_settled {
+            idle.put_settled(since, environment);
+        } else {
+            idle.put(since, environment);
         }
-        // A frozen one has been idle for longer than the others.
-        let at = if environment.is_frozen { 0 } else { state.idle.len() };
-        let due = next_due(&environment, self.idle_timeout);
-        state.idle.insert(at, environment);
-        self.wake_keeper(&mut state, due);
+        keeper::wake(self, &mut state, since, is_settled);
     }
 
     /// Environments of other revisions than `keep` go: idle ones at once, busy ones when they are given back.
@@ -246,29 +324,47 @@ impl FunctionPool {
         let mut state = self.lock();
         state.generation += 1;
         state.keep = keep.map(str::to_owned);
-        let (kept, gone) = std::mem::take(&mut state.idle)
-            .into_iter()
-            .partition(|environment| keep == Some(environment.spec.revision_id.as_str()));
-        state.idle = kept;
+        let gone = state.all_mut().filter(|shelf| keep != Some(shelf.revision_id.as_str())).flat_map(take_shelf);
+        let gone: Vec<_> = gone.collect();
+        state.tidy();
         drop(state);
         self.farewells.say(gone);
     }
 
     /// All idle environments go.
     pub(crate) fn take_all(&self) -> Vec<Box<Environment>> {
-        std::mem::take(&mut self.lock().idle)
+        self.lock().all_mut().flat_map(take_shelf).collect()
     }
 
-    /// Since when the environment has been idle that has been so for longest.
-    pub(crate) fn oldest_idle(&self) -> Option<Instant> {
-        self.lock().idle.iter().map(|environment| environment.idle_since).min()
+    /// Takes out the environments that are kept ready and idle for which `test` holds.
+    pub(crate) fn take_provisioned(&self, mut test: impl FnMut(&mut Environment) -> bool) -> Vec<Box<Environment>> {
+        self.lock().all_mut().flat_map(|shelf| shelf.provisioned.take_if(|environment| test(environment))).collect()
     }
 
-    /// Takes the environment that has been idle for longest.
-    pub(crate) fn take_oldest(&self) -> Option<Box<Environment>> {
+    /// What the least useful idle environment is worth (`keep_alive.rs`). Those that are kept ready are not asked.
+    pub(crate) fn least_worth(&self, now: Instant) -> Option<f64> {
+        let state = self.lock();
+        let worths = state.all().filter_map(|shelf| Some(self.worth(shelf.on_demand.oldest()?, now)));
+        worths.min_by(f64::total_cmp)
+    }
+
+    /// Takes out the environment that is worth the least.
+    pub(crate) fn take_least(&self, now: Instant) -> Option<Box<Environment>> {
         let mut state = self.lock();
-        let oldest = state.idle.iter().enumerate().min_by_key(|(_, environment)| environment.idle_since)?.0;
-        Some(state.idle.remove(oldest))
+        let worth = |shelf: &Shelf| shelf.on_demand.oldest().map(|oldest| self.worth(oldest, now));
+        let worths = state.all_mut().filter_map(|shelf| Some((worth(shelf)?, shelf)));
+        let (_, shelf) = worths.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
+        shelf.on_demand.take_oldest()
+    }
+
+    fn worth(&self, environment: &Environment, now: Instant) -> f64 {
+        worth(Facts {
+            floor: environment.floor,
+            uses: environment.uses,
+            idle_for: now.saturating_duration_since(environment.idle_since),
+            start: self.times.start(),
+            memory_bytes: environment.known_memory_bytes(),
+        })
     }
 
     /// Learns how much memory an environment used: more at once, less slowly, so that what is expected stays
@@ -291,95 +387,35 @@ impl FunctionPool {
 
     /// Whether an environment of `spec`'s revision is idle.
     pub(crate) fn has_idle(&self, spec: &FunctionSpec) -> bool {
-        self.lock().idle.iter().any(|environment| environment.spec.revision_id == spec.revision_id)
+        let state = self.lock();
+        let mut of_revision = state.all().filter(|shelf| shelf.revision_id == spec.revision_id);
+        of_revision.any(|shelf| !shelf.provisioned.is_empty() || !shelf.on_demand.is_empty())
     }
 
     /// Whether nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.lock();
-        let is_coming = state.coming.values().any(|coming| coming.returning > 0);
-        state.idle.is_empty() && !is_coming && self.in_flight.load(Ordering::Acquire) == 0
+        let is_coming = state.all().any(|shelf| shelf.coming > 0);
+        state.idle_count() == 0
+            && !is_coming
+            && self.in_flight.load(Ordering::Acquire) == 0
+            && !self.provision.is_wanted()
     }
 
     pub(crate) fn snapshot(&self) -> FunctionSnapshot {
         let state = self.lock();
+        let idle = state.all().flat_map(|shelf| shelf.provisioned.iter().chain(shelf.on_demand.iter()));
         FunctionSnapshot {
-            arn: self.arn.clone(),
+            arn: self.arn.to_string(),
             in_flight: self.in_flight.load(Ordering::Acquire),
-            idle: state.idle.len(),
-            frozen: state.idle.iter().filter(|environment| environment.is_frozen).count(),
+            idle: state.idle_count(),
+            frozen: idle.filter(|environment| environment.is_frozen).count(),
         }
-    }
-
-    // ---- the keeper: freezes and removes idle environments, and ends when there are none
-
-    fn wake_keeper(self: &Arc<FunctionPool>, state: &mut State, due: Instant) {
-        match state.keeper_until {
-            None => {
-                state.keeper_until = Some(due);
-                tokio::spawn(keep(self.clone()));
-            }
-            Some(until) if due < until => {
-                state.keeper_until = Some(due);
-                self.keeper.notify_one();
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// When the keeper has to look again; `None` (and the keeper ends) if nothing is idle.
-    fn next_look(&self) -> Option<Instant> {
-        let mut state = self.lock();
-        let next = state.idle.iter().map(|environment| next_due(environment, self.idle_timeout)).min();
-        state.keeper_until = next;
-        next
-    }
-
-    /// Takes out what is due: those to freeze (announced, they come back) and those to remove.
-    fn take_due(&self) -> (Vec<Box<Environment>>, Vec<Box<Environment>>) {
-        let (now, mut state) = (Instant::now(), self.lock());
-        let (due, idle): (Vec<_>, Vec<_>) = std::mem::take(&mut state.idle)
-            .into_iter()
-            .partition(|environment| next_due(environment, self.idle_timeout) <= now);
-        state.idle = idle;
-        let (removed, to_freeze): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|environment| environment.idle_since + self.idle_timeout <= now);
-        for environment in &to_freeze {
-            state.coming.entry(environment.tenant_id.clone()).or_default().returning += 1;
-        }
-        (to_freeze, removed)
     }
 }
 
-/// When something has to be done about an idle environment.
-fn next_due(environment: &Environment, idle_timeout: Duration) -> Instant {
-    // A debugger looks at it while it is idle.
-    let freezes = !environment.is_frozen && environment.spec.debug_port().is_none();
-    let wait = if freezes { FREEZE_AFTER.min(idle_timeout) } else { idle_timeout };
-    environment.idle_since + wait
-}
-
-fn is_outdated(state: &State, environment: &Environment) -> bool {
-    environment.generation < state.generation && state.keep.as_deref() != Some(environment.spec.revision_id.as_str())
-}
-
-async fn keep(pool: Arc<FunctionPool>) {
-    while let Some(next) = pool.next_look() {
-        tokio::select! {
-            () = sleep_until(next) => {}
-            () = pool.keeper.notified() => continue,
-        }
-        let (to_freeze, removed) = pool.take_due();
-        pool.farewells.say(removed);
-        for mut environment in to_freeze {
-            environment.freeze().await;
-            if environment.is_frozen {
-                pool.give_back(environment);
-            } else {
-                // One that cannot be frozen is ended rather than looked at for ever.
-                pool.withdraw(&environment);
-                pool.farewells.say(vec![environment]);
-            }
-        }
-    }
+fn take_shelf(shelf: &mut Shelf) -> Vec<Box<Environment>> {
+    let mut taken = shelf.provisioned.take_if(|_| true);
+    taken.extend(shelf.on_demand.take_if(|_| true));
+    taken
 }

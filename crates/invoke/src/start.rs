@@ -4,6 +4,7 @@
 //! invocation, whose time limit then holds for both. Source:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 
+use crate::acquire::load;
 use crate::admission::Full;
 use crate::endpoint::EndpointOwner;
 use crate::engine::Inner;
@@ -12,8 +13,8 @@ use crate::execution::{Ending, micros};
 use crate::extension_phases::{environment_api, external_extensions};
 use crate::failures::PlatformFailure;
 use crate::launcher::{LaunchError, LaunchOrder};
-use crate::limits::{SESSION_REUSE_LEFT_MS, SESSION_S};
-use crate::logs::{InitPhase, PlatformEvent};
+use crate::limits::{AHEAD_INIT_LIMIT, SESSION_REUSE_LEFT_MS, SESSION_S};
+use crate::logs::{InitPhase, PlatformEvent, initialization_type};
 use crate::pool::FunctionPool;
 use crate::recorder::Recorder;
 use crate::sdk::SdkState;
@@ -50,8 +51,8 @@ struct Plan<'a> {
     sdk_dir: Option<PathBuf>,
     expires_at_ms: Option<i64>,
     generation: u64,
-    runtime_version: &'a str,
-    stream: &'a str,
+    runtime_version: String,
+    stream: String,
 }
 
 /// How a try ended that did not succeed.
@@ -67,41 +68,23 @@ pub(crate) async fn start(
     engine: &Arc<Inner>,
     function: &Arc<FunctionPool>,
     request: &InvokeRequest,
-    _turn: Turn,
+    turn: Turn,
 ) -> Result<Started, InvokeError> {
+    let load = load(engine);
+    let _turn = turn.held_at_most(function.times.turn_limit(load));
     let spec = &request.function;
-    // First of all: whatever is changed from now on makes this environment outdated.
-    let generation = function.generation();
-    let credentials = credentials(engine, function, spec).await?;
-    let sdk_dir = sdk_dir(engine, spec).await;
-    let now_ms = SystemClock.now_ms();
-    let stream = trace::new_stream_name(&*engine.platform.ids, now_ms, &spec.version);
-    let mut recorder = recorder(engine, spec, &stream);
-    let runtime_version = engine.launcher.runtime_version(spec);
-    recorder.platform(now_ms, &init_start(InitPhase::Init, spec, &runtime_version, &stream));
-    if !function.is_warned.load(Ordering::Relaxed)
-        && let Some(warning) = engine.launcher.warning(spec)
-        && !function.is_warned.swap(true, Ordering::Relaxed)
-    {
-        recorder.note(now_ms, warning);
-    }
-    let plan = Plan {
-        engine,
-        function,
-        spec,
-        tenant_id: request.tenant_id.as_deref(),
-        variables: env::variables(spec, &stream, &credentials),
-        sdk_dir,
-        expires_at_ms: credentials.expires_at_ms,
-        generation,
-        runtime_version: &runtime_version,
-        stream: &stream,
-    };
+    let (plan, recorder) = Plan::make(engine, function, spec, request.tenant_id.as_deref(), InitPhase::Init).await?;
+    // From here on: the first start may have waited for the SDK to be installed.
+    let began = Instant::now();
     let timeout = Duration::from_millis(spec.timeout_ms);
     // A debugger may be waited for.
     let init_limit = if spec.debug_port().is_some() { timeout } else { engine.settings.init_limit };
     let (mut environment, ending, init_us) = match plan.attempt(recorder, InitPhase::Init, init_limit).await {
-        Ok((environment, init_us)) => return Ok(Started::Ready { environment, init_us: Some(init_us) }),
+        Ok((mut environment, init_us)) => {
+            function.times.started(began.elapsed(), load);
+            environment.taken_at = Some(Instant::now());
+            return Ok(Started::Ready { environment, init_us: Some(init_us) });
+        }
         Err(TryError::Gust(error)) => return Err(error),
         Err(TryError::Function { environment, ending, init_us }) => (environment, ending, init_us),
     };
@@ -116,6 +99,41 @@ pub(crate) async fn start(
             let timed_out = matches!(ending, Ending::Platform(PlatformFailure::TimedOut { .. }));
             environment.end(if timed_out { ShutdownReason::Timeout } else { ShutdownReason::Failure }).await;
             Ok(Started::Failed { environment, began, ending })
+        }
+    }
+}
+
+/// Why nothing can be kept ready of a function whose initialisation fails, as Lambda says it.
+const INIT_FAILURE: &str = "FUNCTION_ERROR_INIT_FAILURE";
+
+/// Starts an environment for nobody yet, in its turn.
+///
+/// Errors: the reason, as it is shown to the function's owner.
+pub(crate) async fn start_ahead(
+    engine: &Arc<Inner>,
+    function: &Arc<FunctionPool>,
+    spec: &Arc<FunctionSpec>,
+    turn: Turn,
+) -> Result<Box<Environment>, String> {
+    let load = load(engine);
+    let _turn = turn.held_at_most(function.times.turn_limit(load));
+    let made = Plan::make(engine, function, spec, None, InitPhase::Ahead).await;
+    let (plan, recorder) = made.map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    let limit = AHEAD_INIT_LIMIT.max(Duration::from_millis(spec.timeout_ms));
+    match plan.attempt(recorder, InitPhase::Ahead, limit).await {
+        Ok((mut environment, init_us)) => {
+            function.times.started(began.elapsed(), load);
+            environment.unreported_init_us = Some(init_us);
+            // Nobody writes START for a while.
+            environment.recorder.flush();
+            Ok(environment)
+        }
+        Err(TryError::Gust(error)) => Err(error.to_string()),
+        Err(TryError::Function { mut environment, ending, init_us }) => {
+            report(&mut environment, InitPhase::Ahead, init_us, &ending);
+            environment.end(ShutdownReason::Failure).await;
+            Err(INIT_FAILURE.to_owned())
         }
     }
 }
@@ -145,7 +163,47 @@ fn recorder(engine: &Inner, spec: &FunctionSpec, stream: &str) -> Recorder {
     Recorder::new(engine.ports.logs.clone(), destination, spec.logging.clone())
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    /// Collects what an environment needs, and begins its log.
+    async fn make(
+        engine: &'a Arc<Inner>,
+        function: &'a Arc<FunctionPool>,
+        spec: &'a Arc<FunctionSpec>,
+        tenant_id: Option<&'a str>,
+        phase: InitPhase,
+    ) -> Result<(Plan<'a>, Recorder), InvokeError> {
+        // First of all: whatever is changed from now on makes this environment outdated.
+        let generation = function.generation();
+        let credentials = credentials(engine, function, spec).await?;
+        let sdk_dir = sdk_dir(engine, spec).await;
+        let now_ms = SystemClock.now_ms();
+        let stream = trace::new_stream_name(&*engine.platform.ids, now_ms, &spec.version);
+        let mut recorder = recorder(engine, spec, &stream);
+        let runtime_version = engine.launcher.runtime_version(spec);
+        recorder.platform(now_ms, &init_start(phase, spec, &runtime_version, &stream));
+        if !function.is_warned.load(Ordering::Relaxed)
+            && let Some(warning) = engine.launcher.warning(spec)
+            && !function.is_warned.swap(true, Ordering::Relaxed)
+        {
+            recorder.note(now_ms, warning);
+        }
+        let variables = env::variables(spec, initialization_type(phase), &stream, &credentials);
+        let expires_at_ms = credentials.expires_at_ms;
+        let plan = Plan {
+            engine,
+            function,
+            spec,
+            tenant_id,
+            variables,
+            sdk_dir,
+            expires_at_ms,
+            generation,
+            runtime_version,
+            stream,
+        };
+        Ok((plan, recorder))
+    }
+
     /// One initialisation of at most `limit`.
     async fn attempt(
         &self,
@@ -158,7 +216,7 @@ impl Plan<'_> {
         let names = external.as_deref().unwrap_or_default();
         let api = environment_api(spec, engine.platform.ids.clone(), names);
         recorder.attach(api.clone());
-        recorder.tell(SystemClock.now_ms(), &init_start(phase, spec, self.runtime_version, self.stream));
+        recorder.tell(SystemClock.now_ms(), &init_start(phase, spec, &self.runtime_version, &self.stream));
         let promise = engine.admit(function.expected_bytes(spec)).await.map_err(|Full| {
             tracing::warn!(function = spec.arn, "no memory for another environment");
             TryError::Gust(InvokeError::Throttled(ThrottleReason::CallerRateLimitExceeded))

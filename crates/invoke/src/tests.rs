@@ -249,14 +249,16 @@ async fn idle_environments_give_way_when_memory_is_short() {
     let settings = Settings { memory_source, memory_reserve_bytes: 0, ..Settings::default() };
     let bench = Bench::new(false, settings);
     alive.set(bench.launcher.alive.clone()).unwrap();
-    for name in ["a", "b", "c", "d"] {
+    for name in ["a", "a", "a", "a", "b", "c", "d"] {
         let spec = Arc::new(spec(name));
         bench.engine.invoke(request(&spec, name)).await.unwrap();
         bench.until("it is idle", |bench| bench.engine.snapshot().in_flight == 0).await;
         assert!(bench.launcher.alive.load(Ordering::SeqCst) <= 2);
     }
+    // What starting costs is measured, and may differ by some factor; that a is used more often counts more.
     let idle: Vec<usize> = bench.engine.snapshot().functions.iter().map(|function| function.idle).collect();
-    assert_eq!(idle, [0, 0, 1, 1], "the oldest went first");
+    assert_eq!(idle.iter().sum::<usize>(), 2, "{idle:?}");
+    assert_eq!(idle[3], 1, "the last one was started: {idle:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

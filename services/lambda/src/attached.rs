@@ -4,6 +4,7 @@
 use crate::error::LambdaError;
 use crate::keys;
 use crate::model::{FunctionId, Qualifier};
+use crate::provisioned;
 use crate::rules::policy::Statement;
 use gust_store::{Order, Range, Tx};
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,15 @@ pub struct EventConfigRecord {
     pub modified_at_ms: i64,
 }
 
+/// What is kept ready of a version or an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvisionedRecord {
+    /// How many environments.
+    pub executions: u32,
+    /// When it was last changed, in milliseconds since the epoch.
+    pub modified_at_ms: i64,
+}
+
 /// When a function gets a newer build of its runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeRecord {
@@ -98,6 +108,7 @@ const REMOVE_BATCH: usize = 256;
 
 /// Removes everything that is attached to a function and its versions and aliases.
 pub fn remove_all(tx: &mut dyn Tx, id: &FunctionId) -> Result<(), LambdaError> {
+    provisioned::remove_all(tx, id)?;
     for prefix in keys::all_attached(id) {
         loop {
             let pairs = tx.range(&Range::prefix(&prefix), Order::Ascending, REMOVE_BATCH)?;
@@ -120,5 +131,6 @@ pub fn remove_of(tx: &mut dyn Tx, id: &FunctionId, qualifier: &Qualifier) -> Res
     if let Some(bytes) = tx.get(&keys::url(id, Some(qualifier)))? {
         tx.delete(keys::url_id(&keys::decode::<UrlRecord>(&bytes)?.url_id))?;
     }
+    provisioned::remove(tx, id, qualifier)?;
     keys::attached_to(id, qualifier).into_iter().try_for_each(|key| Ok(tx.delete(key)?))
 }

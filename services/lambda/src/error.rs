@@ -217,6 +217,47 @@ pub enum ParameterError {
         /// What has to be left.
         minimum: u64,
     },
+    /// A reservation would be less than what is provisioned within it (inferred spacing).
+    #[error(
+        " ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned concurrency [{provisioned}]."
+    )]
+    ReservedBelowProvisioned {
+        /// What was asked for.
+        reserved: u32,
+        /// What is provisioned.
+        provisioned: u64,
+    },
+    /// Provisioned concurrency for `$LATEST`, or for an alias that leads to it.
+    #[error("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")]
+    ProvisionedUnpublished,
+    /// `$LATEST`, where a version or an alias has to be named.
+    #[error("The function resource provided must be an alias or a published version.")]
+    NeitherAliasNorVersion,
+    /// Provisioned concurrency of an alias cannot be changed while it leads to two versions.
+    #[error("Invalid alias configuration for Provisioned Concurrency")]
+    ProvisionedRouting,
+    /// More than the function's reservation.
+    #[error(
+        "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"
+    )]
+    ProvisionedBeyondReserved,
+    /// More than the account has.
+    #[error("Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [{limit}].")]
+    ProvisionedBeyondAccount {
+        /// What it has.
+        limit: u64,
+    },
+    /// Provisioned concurrency would leave too little to the account's other functions.
+    #[error(
+        "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{minimum}]."
+    )]
+    TooLittleUnprovisioned {
+        /// What has to be left.
+        minimum: u64,
+    },
+    /// Nobody knows for which tenant environments would have to be started (documented rule, inferred wording).
+    #[error("Provisioned concurrency is not supported for functions that are enabled with tenancy configuration.")]
+    ProvisionedWithTenants,
     /// A function that is isolated by tenant was invoked for nobody.
     #[error(
         "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."

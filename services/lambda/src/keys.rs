@@ -258,8 +258,8 @@ mod tests {
     #[test]
     fn version_1_is_read() {
         let bytes = b"\x01{\"code_bytes\":7,\"functions\":2}";
-        assert_eq!(decode::<Usage>(bytes).unwrap(), Usage { code_bytes: 7, functions: 2, reserved: 0 });
-        assert_eq!(encode(&Usage { code_bytes: 7, functions: 2, reserved: 0 }).as_ref(), bytes);
+        assert_eq!(decode::<Usage>(bytes).unwrap(), Usage { code_bytes: 7, functions: 2, reserved: 0, provisioned: 0 });
+        assert_eq!(encode(&Usage { code_bytes: 7, functions: 2, reserved: 0, provisioned: 0 }).as_ref(), bytes);
     }
 
     #[test]

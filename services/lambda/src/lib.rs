@@ -20,6 +20,7 @@ mod model;
 mod op;
 mod output;
 mod package;
+mod provisioned;
 mod publish;
 mod reservations;
 mod rules;
@@ -85,11 +86,14 @@ pub struct Lambda {
     settings: Settings,
     /// Whoever holds it tells the invoker what is reserved for a function.
     telling: tokio::sync::Mutex<()>,
+    /// Whoever holds it tells the invoker what is to be kept ready of a function, and sees what it was told last.
+    provisioning: tokio::sync::Mutex<provisioned::Told>,
 }
 
 impl Lambda {
     /// The service over the functions of `catalog`, run by `invoker`. Makes the key for links at the first
-    /// start, and tells the invoker what is reserved. Run [`Lambda::work`] beside it: without it no function becomes Active.
+    /// start, and tells the invoker what is reserved. Run [`Lambda::work`] beside it: without it no function becomes Active
+    /// and nothing is kept ready.
     ///
     /// Errors: the store's.
     pub async fn open(
@@ -99,7 +103,8 @@ impl Lambda {
         settings: Settings,
     ) -> Result<Arc<Lambda>, LambdaError> {
         let links = LinkSigner::new(link_secret(&platform).await?);
-        let lambda = Arc::new(Lambda { platform, catalog, invoker, links, settings, telling: Default::default() });
+        let (telling, provisioning) = Default::default();
+        let lambda = Arc::new(Lambda { platform, catalog, invoker, links, settings, telling, provisioning });
         lambda.tell_all_reservations().await?;
         Ok(lambda)
     }

@@ -234,6 +234,7 @@ impl Lambda {
         self.catalog.invalidate_urls();
         let (packages, versions) = outcome?.value;
         self.tell_reservation(id).await?;
+        self.tell_provisioned(id, false).await?;
         let retire = |version: &str| self.invoker.retire(&id.account, &id.region, &id.name, version, None);
         versions.iter().for_each(|number| retire(&number.to_string()));
         retire(LATEST);
@@ -279,9 +280,13 @@ impl Lambda {
     /// at any moment: the next start goes on.
     pub async fn work(self: Arc<Self>) {
         let mut changes = self.platform.store.subscribe(TOPIC);
-        let mut looked_at_disk = false;
+        let (mut looked_at_disk, mut has_told) = (false, false);
         loop {
             let outcome = async {
+                if !has_told {
+                    self.tell_all_provisioned().await?;
+                    has_told = true;
+                }
                 if !looked_at_disk {
                     self.name_all_candidates().await?;
                     looked_at_disk = true;

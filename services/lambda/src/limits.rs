@@ -82,6 +82,8 @@ pub const ZIP_LINK_BYTES_MAX: u64 = 3_584;
 pub const UNPACKING_MAX: usize = 4;
 /// Most aliases of a function.
 pub const ALIASES_MAX: usize = 10_000;
+/// Most configs of provisioned concurrency of a function: each takes one of an account's concurrent executions at least.
+pub const PROVISIONED_CONFIGS_MAX: usize = 10_000;
 /// How many records are read at a time where all of them are needed.
 pub const READ_BATCH: usize = 500;
 /// Most versions and aliases whose resolved form is kept in memory.

@@ -292,6 +292,9 @@ pub struct Usage {
     /// The sum of all reserved concurrency.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reserved: u64,
+    /// The sum of all provisioned concurrency of functions that have no reservation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub provisioned: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

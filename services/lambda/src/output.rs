@@ -154,6 +154,12 @@ pub fn date(at_ms: i64) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
 }
 
+/// `2026-11-23T12:00:00+0000`: as configs of provisioned concurrency have it.
+pub fn date_of_seconds(at_ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    moment.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +167,7 @@ mod tests {
     #[test]
     fn dates_read_as_lambda_writes_them() {
         assert_eq!(date(1_795_435_200_000), "2026-11-23T12:00:00.000+0000");
+        assert_eq!(date_of_seconds(1_795_435_200_999), "2026-11-23T12:00:00+0000");
         assert_eq!(date(7), "1970-01-01T00:00:00.007+0000");
         assert_eq!(date(i64::MAX), "1970-01-01T00:00:00.000+0000");
     }

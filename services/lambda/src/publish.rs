@@ -188,6 +188,7 @@ impl Lambda {
             let outcome = this.platform.store.transact(removed).await;
             this.catalog.invalidate(&id);
             this.catalog.invalidate_urls();
+            this.tell_provisioned(&id, false).await?;
             if let Some(packages) = outcome?.value {
                 this.invoker.retire(&id.account, &id.region, &id.name, &number.to_string(), None);
                 packages.iter().for_each(|package| this.catalog.code().name_candidate(package));

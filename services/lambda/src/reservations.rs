@@ -10,7 +10,7 @@ use crate::keys::{self, Reservation};
 use crate::lifecycle::{put_usage, stored};
 use crate::model::FunctionId;
 use crate::task::to_the_end;
-use crate::{Lambda, limits};
+use crate::{Lambda, limits, provisioned};
 use gust_store::{Order, Range, Read, Tx};
 use std::sync::Arc;
 
@@ -76,10 +76,18 @@ fn store(tx: &mut dyn Tx, id: &FunctionId, executions: Option<u32>, limit: u64) 
     stored(tx, id)?;
     remove_reservation(tx, id)?;
     let Some(executions) = executions else { return Ok(()) };
-    let usage = put_usage(tx, &id.account, &id.region, |usage| usage.reserved += u64::from(executions))?;
+    let provisioned = provisioned::total(tx, id)?;
+    if u64::from(executions) < provisioned {
+        return Err(ParameterError::ReservedBelowProvisioned { reserved: executions, provisioned }.into());
+    }
+    let usage = put_usage(tx, &id.account, &id.region, |usage| {
+        usage.reserved += u64::from(executions);
+        // It is within the reservation from now on.
+        usage.provisioned = usage.provisioned.saturating_sub(provisioned);
+    })?;
     let minimum = limits::UNRESERVED_EXECUTIONS_MIN.min(limit);
     // A function that is stopped takes nothing from the others.
-    if executions > 0 && usage.reserved + minimum > limit {
+    if executions > 0 && usage.reserved + usage.provisioned + minimum > limit {
         return Err(ParameterError::TooLittleUnreserved { minimum }.into());
     }
     tx.put(keys::reservation(id), keys::encode(&Reservation { executions }))?;
@@ -89,7 +97,10 @@ fn store(tx: &mut dyn Tx, id: &FunctionId, executions: Option<u32>, limit: u64) 
 /// Takes a function's reserved concurrency back, if it has any.
 pub fn remove_reservation(tx: &mut dyn Tx, id: &FunctionId) -> Result<(), LambdaError> {
     let Some(reservation) = reservation_of(tx, id)? else { return Ok(()) };
-    let executions = u64::from(reservation.executions);
-    put_usage(tx, &id.account, &id.region, |usage| usage.reserved = usage.reserved.saturating_sub(executions))?;
+    let (executions, provisioned) = (u64::from(reservation.executions), provisioned::total(tx, id)?);
+    put_usage(tx, &id.account, &id.region, |usage| {
+        usage.reserved = usage.reserved.saturating_sub(executions);
+        usage.provisioned += provisioned;
+    })?;
     Ok(tx.delete(keys::reservation(id))?)
 }

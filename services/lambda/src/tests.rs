@@ -10,10 +10,13 @@ use crate::{Catalog, CodeStore, Durability, Lambda, Settings, keys};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gust_blob::Blobs;
-use gust_kit::ports::{AsyncEvent, InvokeError, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, StreamItem};
+use gust_kit::ports::{
+    AsyncEvent, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, Provisioned, StreamItem,
+};
 use gust_kit::{Call, Cx, Operation, Platform, Principal};
 use gust_store::{Key, Order, Range, Store, StoreError, Table, Tx};
 use gust_types::{AccountId, AwsError, ManualClock, Region, RequestId, SeededIds};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -115,6 +118,8 @@ pub struct NotingInvoker {
     invoked: Mutex<Vec<InvokeRequest>>,
     retired: Mutex<Vec<Retired>>,
     reserved: Mutex<Vec<(String, Option<u32>)>>,
+    wanted: Mutex<BTreeMap<String, u32>>,
+    progress: Mutex<BTreeMap<String, Provisioned>>,
     next: Mutex<Option<Result<InvokeOutcome, InvokeError>>>,
 }
 
@@ -129,6 +134,15 @@ impl NotingInvoker {
 
     pub fn reserved(&self) -> Vec<(String, Option<u32>)> {
         self.reserved.lock().unwrap().clone()
+    }
+
+    /// What is to be kept ready of each version.
+    pub fn wanted(&self) -> Vec<(String, u32)> {
+        self.wanted.lock().unwrap().iter().map(|(version, count)| (version.clone(), *count)).collect()
+    }
+
+    pub fn progresses(&self, version: &str, state: Provisioned) {
+        self.progress.lock().unwrap().insert(version.to_owned(), state);
     }
 
     pub fn answer_with(&self, outcome: Result<InvokeOutcome, InvokeError>) {
@@ -168,6 +182,18 @@ impl Invoker for NotingInvoker {
 
     fn reserve(&self, _: &AccountId, _: &Region, function: &str, reserved: Option<u32>) {
         self.reserved.lock().unwrap().push((function.to_owned(), reserved));
+    }
+
+    fn provision(&self, function: &Arc<FunctionSpec>, executions: u32) {
+        self.wanted.lock().unwrap().insert(format!("{}:{}", function.name, function.version), executions);
+    }
+
+    fn unprovision(&self, _: &AccountId, _: &Region, function: &str, version: &str) {
+        self.wanted.lock().unwrap().remove(&format!("{function}:{version}"));
+    }
+
+    fn provisioned(&self, _: &AccountId, _: &Region, function: &str, version: &str) -> Option<Provisioned> {
+        self.progress.lock().unwrap().get(&format!("{function}:{version}")).cloned()
     }
 
     fn retire(&self, _: &AccountId, _: &Region, function: &str, version: &str, keep: Option<&str>) {
@@ -306,7 +332,7 @@ impl Bed {
 
     pub async fn set_code_bytes(&self, code_bytes: u64) {
         let key = keys::usage(&function_id("").account, &function_id("").region);
-        let usage = keys::encode(&Usage { code_bytes, functions: 0, reserved: 0 });
+        let usage = keys::encode(&Usage { code_bytes, ..Default::default() });
         self.store.transact(move |tx| tx.put(key.clone(), usage.clone())).await.unwrap();
     }
 

@@ -8,8 +8,8 @@ use gust_auth::{Head, Signer};
 use gust_gateway::{AuthPolicy, ConnectionOrigin, FunctionUrls};
 use gust_kit::ports::{
     AccessRequest, AsyncEvent, Authorizer, Decision, FunctionCatalog, FunctionSpec, FunctionUrl, InvokeError,
-    InvokeFailure, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, LogFormat, LogLevel, Logging, StreamItem,
-    ThrottleReason, UrlAuth, UrlCors, UrlDirectory, UrlInvokeMode,
+    InvokeFailure, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, LogFormat, LogLevel, Logging, Provisioned,
+    StreamItem, ThrottleReason, UrlAuth, UrlCors, UrlDirectory, UrlInvokeMode,
 };
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, AwsError, Clock, Region, SystemClock};
@@ -146,6 +146,14 @@ impl Invoker for Fake {
     fn retire(&self, _: &AccountId, _: &Region, _: &str, _: &str, _: Option<&str>) {}
 
     fn reserve(&self, _: &AccountId, _: &Region, _: &str, _: Option<u32>) {}
+
+    fn provision(&self, _: &Arc<FunctionSpec>, _: u32) {}
+
+    fn unprovision(&self, _: &AccountId, _: &Region, _: &str, _: &str) {}
+
+    fn provisioned(&self, _: &AccountId, _: &Region, _: &str, _: &str) -> Option<Provisioned> {
+        None
+    }
 }
 
 /// What a test changes about the URL and its world.

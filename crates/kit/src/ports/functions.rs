@@ -306,6 +306,37 @@ pub trait Invoker: Send + Sync + 'static {
     /// for it, and all others share what is left of the account's concurrency; `None` takes the reservation
     /// back. What runs is not touched. Whoever stores reservations tells them again after a start.
     fn reserve(&self, account: &AccountId, region: &Region, function: &str, reserved: Option<u32>);
+
+    /// From now on `executions` environments of this published version are started ahead and kept ready, and as many
+    /// requests of it have places of their own: within the function's reservation, or else out of the account's
+    /// concurrency. Replaces what was said before; 0 ends it. Whoever stores it tells it again after a start.
+    fn provision(&self, function: &Arc<FunctionSpec>, executions: u32);
+
+    /// Nothing of a version is kept ready any more. No error if nothing was.
+    fn unprovision(&self, account: &AccountId, region: &Region, function: &str, version: &str);
+
+    /// How far it is with what [`Invoker::provision`] asked for; `None` if it was not asked for anything.
+    fn provisioned(&self, account: &AccountId, region: &Region, function: &str, version: &str) -> Option<Provisioned>;
+}
+
+/// What is kept ready of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provisioned {
+    /// Environments that are initialised, busy ones included.
+    pub ready: u32,
+    /// How it stands.
+    pub status: ProvisionedStatus,
+}
+
+/// How it stands with what is to be kept ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProvisionedStatus {
+    /// Not all of it has been there yet.
+    InProgress,
+    /// All of it was there; what has ended since is being replaced.
+    Ready,
+    /// The last start failed, for this reason. It is tried again.
+    Failed(String),
 }
 
 /// Finds functions. Implemented by the lambda service.

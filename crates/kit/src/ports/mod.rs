@@ -13,7 +13,8 @@ pub use access::{AccessRequest, Authorizer, Decision, Resource};
 pub use credentials::{CredentialError, CredentialSource, Credentials, KeyOwner, RoleSession};
 pub use functions::{
     AsyncEvent, Development, FunctionCatalog, FunctionSpec, Hold, InvokeError, InvokeFailure, InvokeOutcome,
-    InvokeRequest, InvokeStream, Invoker, LogFormat, LogLevel, LogTail, Logging, StreamItem, ThrottleReason,
+    InvokeRequest, InvokeStream, Invoker, LogFormat, LogLevel, LogTail, Logging, Provisioned, ProvisionedStatus, StreamItem,
+    ThrottleReason,
 };
 pub use keys::{UserKey, UserKeys};
 pub use logs::{LogDestination, LogLine, LogSink};

@@ -134,6 +134,15 @@ pub enum AttachedError {
         /// As AWS prints it.
         on_failure: String,
     },
+    /// No provisioned concurrency.
+    #[error("No Provisioned Concurrency Config found for this function")]
+    NoProvisionedConcurrency,
+    /// An alias of a version that has provisioned concurrency.
+    #[error("Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version")]
+    AliasToProvisionedVersion,
+    /// A version of an alias that has provisioned concurrency.
+    #[error("Version is pointed by a Provisioned Concurrency alias")]
+    VersionOfProvisionedAlias,
     /// No function or alias to make a URL for.
     #[error("Function does not exist")]
     NoFunctionForUrl,
@@ -177,9 +186,11 @@ impl AttachedError {
             | AttachedError::NoFunction
             | AttachedError::NoEventConfig { .. }
             | AttachedError::NoFunctionForUrl => ("ResourceNotFoundException", 404),
-            AttachedError::StatementExists { .. } | AttachedError::UrlExists { .. } => {
-                ("ResourceConflictException", 409)
-            }
+            AttachedError::StatementExists { .. }
+            | AttachedError::UrlExists { .. }
+            | AttachedError::AliasToProvisionedVersion
+            | AttachedError::VersionOfProvisionedAlias => ("ResourceConflictException", 409),
+            AttachedError::NoProvisionedConcurrency => ("ProvisionedConcurrencyConfigNotFoundException", 404),
             AttachedError::PolicyTooLong { .. } => ("PolicyLengthExceededException", 400),
             AttachedError::LayerRevisionMismatch => ("PreconditionFailedException", 412),
             _ => ("InvalidParameterValueException", 400),

@@ -1,7 +1,9 @@
 //! Keys of layers and of what is attached to functions: policies, URLs, settings. Tables 0x0110 to 0x011f.
 
 use super::Record;
-use crate::attached::{EventConfigRecord, PolicyRecord, RecursionRecord, RuntimeRecord, UrlOwner, UrlRecord};
+use crate::attached::{
+    EventConfigRecord, PolicyRecord, ProvisionedRecord, RecursionRecord, RuntimeRecord, UrlOwner, UrlRecord,
+};
 use crate::layer::{LayerId, LayerRecord, LayerVersionRecord};
 use crate::model::{FunctionId, LATEST, Qualifier};
 use gust_store::{Key, Table};
@@ -23,6 +25,8 @@ const EVENT_CONFIGS: Table = Table(0x0115);
 const RUNTIME_CONFIGS: Table = Table(0x0116);
 /// account / region / function -> [`RecursionRecord`].
 const RECURSION: Table = Table(0x0117);
+/// account / region / function / qualifier -> [`ProvisionedRecord`].
+const PROVISIONED: Table = Table(0x0118);
 
 /// Where a layer is stored.
 pub fn layer(id: &LayerId) -> Key {
@@ -107,12 +111,28 @@ pub fn recursion(id: &FunctionId) -> Key {
     super::owned(RECURSION, id)
 }
 
-/// The prefixes of everything that is attached to a function, but for the ids of its URLs.
+/// Where the provisioned concurrency of a version or an alias is stored.
+pub fn provisioned(id: &FunctionId, qualifier: &Qualifier) -> Key {
+    attached(PROVISIONED, id, Some(qualifier))
+}
+
+/// The prefix of a function's provisioned concurrency.
+pub fn all_provisioned_of(id: &FunctionId) -> Key {
+    super::owned(PROVISIONED, id)
+}
+
+/// The prefix of all provisioned concurrency.
+pub fn all_provisioned() -> Key {
+    PROVISIONED.key()
+}
+
+/// The prefixes of everything that is attached to a function, but for the ids of its URLs and what is
+/// provisioned.
 pub fn all_attached(id: &FunctionId) -> Vec<Key> {
     [POLICIES, URLS, EVENT_CONFIGS, RUNTIME_CONFIGS, RECURSION].map(|table| super::owned(table, id)).into()
 }
 
-/// Everything that is attached to one version or alias, but for the id of its URL.
+/// Everything that is attached to one version or alias, but for the id of its URL and what is provisioned.
 pub fn attached_to(id: &FunctionId, qualifier: &Qualifier) -> Vec<Key> {
     [POLICIES, URLS, EVENT_CONFIGS, RUNTIME_CONFIGS].map(|table| attached(table, id, Some(qualifier))).into()
 }
@@ -157,6 +177,10 @@ impl Record for UrlOwner {
 
 impl Record for EventConfigRecord {
     const NAME: &'static str = "an event invoke config";
+}
+
+impl Record for ProvisionedRecord {
+    const NAME: &'static str = "a config of provisioned concurrency";
 }
 
 impl Record for RuntimeRecord {

@@ -36,6 +36,7 @@ impl Operation for DeleteAlias {
             let outcome = service.platform.store.transact(deleted).await;
             service.catalog.invalidate(&id);
             service.catalog.invalidate_urls();
+            service.tell_provisioned(&id, false).await?;
             outcome.map(|_| Default::default())
         })
         .await

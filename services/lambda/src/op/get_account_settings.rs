@@ -24,7 +24,8 @@ impl Operation for GetAccountSettings {
         let usage = cx.store().read(read).await?;
         let number = |value: u64| Some(i64::try_from(value).unwrap_or(i64::MAX));
         let concurrency = cx.service.settings.concurrent_executions;
-        let reserved = i32::try_from(usage.reserved).unwrap_or(i32::MAX);
+        // As AWS does it, what is provisioned beside reservations is not unreserved either.
+        let reserved = i32::try_from(usage.reserved + usage.provisioned).unwrap_or(i32::MAX);
         Ok(GetAccountSettingsResponse {
             account_limit: Some(AccountLimit {
                 total_code_size: number(limits::CODE_STORAGE_BYTES_MAX),

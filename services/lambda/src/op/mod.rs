@@ -11,6 +11,7 @@ mod delete_function_concurrency;
 mod delete_function_event_invoke_config;
 mod delete_function_url_config;
 mod delete_layer_version;
+mod delete_provisioned_concurrency_config;
 mod get_account_settings;
 mod get_alias;
 mod get_function;
@@ -24,6 +25,7 @@ mod get_layer_version;
 mod get_layer_version_by_arn;
 mod get_layer_version_policy;
 mod get_policy;
+mod get_provisioned_concurrency_config;
 mod get_runtime_management_config;
 pub(crate) mod invoke;
 mod invoke_async;
@@ -34,6 +36,7 @@ mod list_function_url_configs;
 mod list_functions;
 mod list_layer_versions;
 mod list_layers;
+mod list_provisioned_concurrency_configs;
 mod list_tags;
 mod list_versions_by_function;
 mod publish_layer_version;
@@ -41,6 +44,7 @@ mod publish_version;
 mod put_function_concurrency;
 mod put_function_event_invoke_config;
 mod put_function_recursion_config;
+mod put_provisioned_concurrency_config;
 mod put_runtime_management_config;
 mod remove_layer_version_permission;
 mod remove_permission;
@@ -72,6 +76,7 @@ pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::DeleteFunctionEventInvokeConfig>(),
     Op::of::<api::DeleteFunctionUrlConfig>(),
     Op::of::<api::DeleteLayerVersion>(),
+    Op::of::<api::DeleteProvisionedConcurrencyConfig>(),
     Op::of::<api::GetAccountSettings>(),
     Op::of::<api::GetAlias>(),
     Op::of::<api::GetFunction>(),
@@ -85,6 +90,7 @@ pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::GetLayerVersionByArn>(),
     Op::of::<api::GetLayerVersionPolicy>(),
     Op::of::<api::GetPolicy>(),
+    Op::of::<api::GetProvisionedConcurrencyConfig>(),
     Op::of::<api::GetRuntimeManagementConfig>(),
     Op::of::<api::Invoke>(),
     Op::of::<api::InvokeAsync>(),
@@ -95,6 +101,7 @@ pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::ListFunctions>(),
     Op::of::<api::ListLayerVersions>(),
     Op::of::<api::ListLayers>(),
+    Op::of::<api::ListProvisionedConcurrencyConfigs>(),
     Op::of::<api::ListTags>(),
     Op::of::<api::ListVersionsByFunction>(),
     Op::of::<api::PublishLayerVersion>(),
@@ -102,6 +109,7 @@ pub const OPERATIONS: &[Op<Lambda>] = &[
     Op::of::<api::PutFunctionConcurrency>(),
     Op::of::<api::PutFunctionEventInvokeConfig>(),
     Op::of::<api::PutFunctionRecursionConfig>(),
+    Op::of::<api::PutProvisionedConcurrencyConfig>(),
     Op::of::<api::PutRuntimeManagementConfig>(),
     Op::of::<api::RemoveLayerVersionPermission>(),
     Op::of::<api::RemovePermission>(),

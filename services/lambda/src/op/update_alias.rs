@@ -1,7 +1,7 @@
 //! Changes an alias; what the request does not name stays as it is, its routing included.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>
-//! Deviations: none.
+//! Provisioned concurrency moves with its alias. Deviations: none.
 //! Errors: ResourceNotFoundException, InvalidParameterValueException, PreconditionFailedException.
 
 use crate::Lambda;
@@ -10,7 +10,7 @@ use crate::error::LambdaError;
 use crate::model::AliasRecord;
 use crate::rules::{aliases, name};
 use crate::task::to_the_end;
-use crate::{keys, lifecycle, lookup, output};
+use crate::{keys, lifecycle, lookup, output, provisioned};
 use gust_kit::{Cx, Operation};
 use gust_store::Tx;
 
@@ -43,6 +43,7 @@ impl Operation for UpdateAlias {
                         alias.description.clone_from(description);
                     }
                     aliases::check(tx, &id, &alias)?;
+                    provisioned::check_alias(tx, &id, &input.name, &alias)?;
                     alias.revision_id.clone_from(&revision_id);
                     tx.put(keys::alias(&id, &input.name), keys::encode(&alias))?;
                     Ok(alias)
@@ -50,6 +51,7 @@ impl Operation for UpdateAlias {
             };
             let outcome = service.platform.store.transact(changed).await;
             service.catalog.invalidate(&id);
+            service.tell_provisioned(&id, false).await?;
             Ok(output::alias(&id, &input.name, &outcome?.value))
         })
         .await
