@@ -25,6 +25,7 @@ pub fn serving(config: &Config, address: SocketAddr, folder: &Path, capabilities
         (Auth::Strict, false) => "strict: signatures are verified, policies evaluated; plain HTTP: put TLS before it",
     };
     let egress = match config.egress {
+        Egress::Nat => "functions reach what this machine does, but not the machine (--egress nat)",
         Egress::None => "functions reach gust and nothing else (--egress none)",
         Egress::Host => "functions share this machine's network (--egress host)",
     };

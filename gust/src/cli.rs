@@ -1,7 +1,8 @@
 //! The command line: every flag with its default, in the words `--help` shows.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::IpAddr;
+use gust_sandbox::NatRange;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
@@ -83,9 +84,15 @@ pub struct Up {
     /// Refuse to run a function on another interpreter version than its own.
     #[arg(long)]
     pub strict_runtimes: bool,
-    /// What functions may reach beyond gust [default: none as root, host as an ordinary user].
+    /// What functions may reach beyond gust [default: nat as root, host as an ordinary user].
     #[arg(long, value_enum)]
     pub egress: Option<Egress>,
+    /// Addresses of functions' environments with `--egress nat` [default: a private range that this machine has no route to].
+    #[arg(long, value_name = "CIDR")]
+    pub nat_range: Option<NatRange>,
+    /// Name server of functions with `--egress nat`, up to three [default: this machine's].
+    #[arg(long = "dns", value_name = "ADDRESS")]
+    pub name_servers: Vec<Ipv4Addr>,
     /// When an idle environment is frozen: `lazy` within 100 ms, `immediate` before the answer is sent.
     #[arg(long, value_enum, default_value_t = Freeze::Lazy)]
     pub freeze: Freeze,
@@ -121,6 +128,8 @@ pub enum Auth {
 pub enum Egress {
     /// Nothing but gust.
     None,
+    /// What this machine reaches, behind its address; not the machine itself, nor other functions. Takes root.
+    Nat,
     /// The host's own network, its loopback included.
     Host,
 }

@@ -3,6 +3,7 @@
 use crate::cli::{self, Auth, Egress, Freeze};
 use crate::failure::Failure;
 use crate::folder::{self, Folder};
+use gust_sandbox::NatConfig;
 use gust_types::{AccountId, Region};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub struct Config {
     pub strict_runtimes: bool,
     /// What functions may reach.
     pub egress: gust_sandbox::Egress,
+    /// How they reach it with [`gust_sandbox::Egress::Nat`].
+    pub nat: NatConfig,
     /// When idle environments are frozen.
     pub freeze: gust_invoke::FreezePolicy,
     /// Concurrent executions.
@@ -53,6 +56,7 @@ impl Config {
             .ok_or_else(|| Failure::usage(format!("--account {:?}: an account id has 12 digits", flags.account)))?;
         let region = Region::parse(&flags.region)
             .ok_or_else(|| Failure::usage(format!("--region {:?}: write it like us-east-1", flags.region)))?;
+        let (egress, nat) = network(&flags, rustix::process::geteuid().is_root())?;
         let data = match (flags.ephemeral, flags.data) {
             (true, _) => None,
             (false, Some(path)) => Some(path),
@@ -67,7 +71,8 @@ impl Config {
             sdk: flags.sdk,
             sdk_node: flags.sdk_node,
             strict_runtimes: flags.strict_runtimes,
-            egress: egress(flags.egress),
+            egress,
+            nat,
             freeze: match flags.freeze {
                 Freeze::Lazy => gust_invoke::FreezePolicy::Lazy100ms,
                 Freeze::Immediate => gust_invoke::FreezePolicy::Immediate,
@@ -108,15 +113,38 @@ fn check_address(flags: &cli::Up) -> Result<(), Failure> {
     ))
 }
 
-/// Root can give each environment a network of its own; an ordinary user's functions share the host's, as the
-/// development servers of other frameworks do.
-fn egress(asked: Option<Egress>) -> gust_sandbox::Egress {
-    match asked {
+/// What resolv.conf can hold.
+const NAME_SERVERS_MAX: usize = 3;
+
+/// As on Lambda functions reach the internet unless told otherwise. Root can give each environment a network of its own
+/// for that; an ordinary user's functions share the host's, as the development servers of other frameworks do.
+fn network(flags: &cli::Up, is_root: bool) -> Result<(gust_sandbox::Egress, NatConfig), Failure> {
+    let egress = match flags.egress {
         Some(Egress::None) => gust_sandbox::Egress::None,
         Some(Egress::Host) => gust_sandbox::Egress::Host,
-        None if rustix::process::geteuid().is_root() => gust_sandbox::Egress::None,
+        Some(Egress::Nat) if !is_root => {
+            return Err(Failure::usage("--egress nat: only root may make network devices").hint(
+                "use --egress host (functions share this machine's network) or --egress none, or start gust as root",
+            ));
+        }
+        Some(Egress::Nat) => gust_sandbox::Egress::Nat,
+        None if is_root => gust_sandbox::Egress::Nat,
         None => gust_sandbox::Egress::Host,
+    };
+    for (flag, is_given) in [("--nat-range", flags.nat_range.is_some()), ("--dns", !flags.name_servers.is_empty())] {
+        if is_given && egress != gust_sandbox::Egress::Nat {
+            return Err(Failure::usage(format!("{flag}: only with --egress nat")));
+        }
     }
+    if flags.name_servers.len() > NAME_SERVERS_MAX {
+        return Err(Failure::usage(format!("--dns: at most {NAME_SERVERS_MAX} name servers")));
+    }
+    if let Some(server) = flags.name_servers.iter().find(|server| server.is_loopback() || server.is_unspecified()) {
+        return Err(Failure::usage(format!("--dns {server}: functions cannot reach this machine's loopback"))
+            .hint("name a server by the address that other machines know it by"));
+    }
+    let required = flags.egress.is_some();
+    Ok((egress, NatConfig { range: flags.nat_range, name_servers: flags.name_servers.clone(), required }))
 }
 
 #[cfg(test)]
@@ -143,6 +171,40 @@ mod tests {
         for host in ["127.0.0.1", "127.8.8.8", "::1"] {
             assert!(config(&["--host", host]).is_ok(), "{host}");
         }
+    }
+
+    fn network_as(is_root: bool, flags: &[&str]) -> Result<(gust_sandbox::Egress, NatConfig), Failure> {
+        match cli::Arguments::try_parse_from([&["gust", "up"], flags].concat()).unwrap().command {
+            cli::Command::Up(flags) => network(&flags, is_root),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_root_has_a_network_to_give_and_gives_it_unless_told_otherwise() {
+        use gust_sandbox::Egress::{Host, Nat, None};
+        let egress = |is_root, flags: &[&str]| network_as(is_root, flags).unwrap().0;
+        assert_eq!((egress(true, &[]), egress(false, &[])), (Nat, Host));
+        assert_eq!((egress(true, &["--egress", "none"]), egress(false, &["--egress", "none"])), (None, None));
+        assert_eq!(egress(true, &["--egress", "nat"]), Nat);
+        let refused = network_as(false, &["--egress", "nat"]).unwrap_err();
+        assert!(refused.message.contains("nat") && refused.hint.unwrap().contains("--egress host"));
+        assert!(!network_as(true, &[]).unwrap().1.required, "where it cannot be, functions have none");
+        assert!(network_as(true, &["--egress", "nat"]).unwrap().1.required);
+    }
+
+    #[test]
+    fn settings_of_nat_are_refused_where_they_mean_nothing() {
+        for flags in [["--nat-range", "10.9.0.0/16"], ["--dns", "192.0.2.53"]] {
+            assert!(network_as(true, &flags).is_ok());
+            assert!(network_as(false, &flags).unwrap_err().message.contains(flags[0]));
+            let with_none = [&flags[..], &["--egress", "none"]].concat();
+            assert!(network_as(true, &with_none).unwrap_err().message.contains(flags[0]));
+        }
+        assert!(network_as(true, &["--dns", "127.0.0.53"]).unwrap_err().message.contains("loopback"));
+        assert!(network_as(true, &["--dns", "192.0.2.1"].repeat(3)).is_ok());
+        assert!(network_as(true, &["--dns", "192.0.2.1"].repeat(4)).unwrap_err().message.contains("at most 3"));
+        assert!(cli::Arguments::try_parse_from(["gust", "up", "--nat-range", "8.8.0.0/16"]).is_err());
     }
 
     #[test]

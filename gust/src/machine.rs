@@ -1,7 +1,7 @@
 //! What this machine offers: kind of isolation, free space.
 
 use crate::failure::{Context, Failure};
-use gust_sandbox::{Capabilities, Enforcement, Guarantee, Mode, Spawner, SpawnerConfig};
+use gust_sandbox::{Capabilities, Enforcement, Guarantee, Mode, NatConfig, Spawner, SpawnerConfig};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -28,6 +28,7 @@ pub async fn probe() -> Result<Capabilities, Failure> {
         uid_base: uid_base(&data_id),
         data_id,
         uid_count: UID_COUNT,
+        nat: NatConfig::default(),
         executable: None,
     };
     let spawner = Spawner::start(config).await.context("cannot start the sandbox spawner")?;

@@ -11,7 +11,7 @@ use crate::interpreters::{DeferredLauncher, Wishes};
 use crate::machine::{UID_COUNT, uid_base};
 use crate::sdk::{self, Sdk, Sdks};
 use crate::world::Storage;
-use gust_sandbox::{Language, Spawner, SpawnerConfig};
+use gust_sandbox::{Egress, Language, SandboxError, Spawner, SpawnerConfig};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -78,9 +78,17 @@ async fn serve(
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen(config.end_with_stdin)?;
     let address = listener.local_addr().context("cannot listen")?;
-    let spawner_config = spawner_config(&folder);
+    let spawner_config = spawner_config(&folder, &config);
     let opening = Storage::open(folder.path().to_owned(), config.is_ephemeral(), config.sync_delay);
-    let (spawner, storage) = tokio::join!(start_spawner(spawner_config.clone()), opening);
+    let starting = async {
+        let spawner = start_spawner(spawner_config.clone()).await?;
+        // Whoever asked for it is told at once if it cannot be.
+        if config.egress == Egress::Nat && config.nat.required {
+            require_network(&spawner).await?;
+        }
+        Ok::<_, Failure>(spawner)
+    };
+    let (spawner, storage) = tokio::join!(starting, opening);
     let (spawner, storage) = (spawner?, storage?);
     let capabilities = spawner.capabilities().clone();
     let wishes = Wishes { strict_runtimes: config.strict_runtimes, egress: config.egress };
@@ -98,7 +106,7 @@ async fn serve(
     if let Some(key) = node.world().as_ref().and_then(|world| world.new_root_key()) {
         banner::root_key(key);
     }
-    tokio::spawn(prepare(launcher, spawner.clone()));
+    tokio::spawn(prepare(launcher, spawner.clone(), config.egress));
     let outcome = wait_for_the_end(&node, &mut signals).await;
     if outcome.is_ok() {
         drain(&node, &config, &mut signals).await;
@@ -117,12 +125,13 @@ fn open_door(node: &Arc<Node>) {
     }
 }
 
-fn spawner_config(folder: &Folder) -> SpawnerConfig {
+fn spawner_config(folder: &Folder, config: &Config) -> SpawnerConfig {
     SpawnerConfig {
         state_dir: folder.part("run"),
         data_id: folder.id().to_owned(),
         uid_base: uid_base(folder.id()),
         uid_count: UID_COUNT,
+        nat: config.nat.clone(),
         executable: None,
     }
 }
@@ -132,8 +141,58 @@ async fn start_spawner(config: SpawnerConfig) -> Result<Spawner, Failure> {
     started.map_err(|failure| failure.hint("`gust doctor` says what this machine lacks"))
 }
 
+/// Environments must have a network, with names.
+async fn require_network(spawner: &Spawner) -> Result<(), Failure> {
+    let facts = spawner.prepare_network().await.map_err(|cause| {
+        Failure::new(format!("--egress nat: {}", in_short(&cause)))
+            .hint("--egress none needs nothing of this machine's network; --egress host shares it")
+    })?;
+    if facts.name_servers.is_empty() {
+        let message =
+            "--egress nat: this machine's name servers are on its loopback, where functions cannot reach them";
+        return Err(Failure::new(message).hint("name one that they can reach with --dns ADDRESS"));
+    }
+    if !facts.dropping_chains.is_empty() {
+        warn_of_firewall(&facts.dropping_chains);
+    }
+    Ok(())
+}
+
+/// Makes the first networks while gust already serves.
+async fn prepare_network(spawner: Spawner) {
+    match spawner.prepare_network().await {
+        Ok(facts) if !facts.dropping_chains.is_empty() => warn_of_firewall(&facts.dropping_chains),
+        Ok(facts) if facts.name_servers.is_empty() => tracing::warn!(
+            "functions cannot resolve names: this machine's name servers are on its loopback; name one with --dns ADDRESS"
+        ),
+        Ok(facts) => tracing::debug!(range = %facts.range, "functions have a network"),
+        Err(cause) => tracing::warn!(cause = in_short(&cause), "functions reach gust and nothing else"),
+    }
+}
+
+/// gust's own rules cannot allow what others drop.
+fn warn_of_firewall(chains: &[String]) {
+    let chains = chains.join(", ");
+    tracing::warn!(
+        chains,
+        "this machine's firewall may drop what functions send and get: allow the devices gust-* there (with Docker: \
+         iptables -I DOCKER-USER -i gust-+ -j ACCEPT; iptables -I DOCKER-USER -o gust-+ -j ACCEPT)"
+    );
+}
+
+/// The system's reason alone where there is one.
+fn in_short(cause: &SandboxError) -> String {
+    match cause {
+        SandboxError::Setup { message, .. } => message.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// Looks for interpreters and starts the zygote of the newest one, while gust already serves.
-async fn prepare(launcher: Arc<DeferredLauncher>, spawner: Spawner) {
+async fn prepare(launcher: Arc<DeferredLauncher>, spawner: Spawner, egress: Egress) {
+    if egress == Egress::Nat {
+        tokio::spawn(prepare_network(spawner.clone()));
+    }
     let interpreters = launcher.prepare().await;
     banner::interpreters(&interpreters);
     let pythons = interpreters.iter().filter(|interpreter| interpreter.language == Language::Python);

@@ -116,6 +116,12 @@ fn prepare(with_postgresql: bool) -> Result<PathBuf, String> {
             println!("PostgreSQL is not there and its tests will fail: {cause}");
         }
     }
+    // The tests of `--egress nat` make networks with it; gust itself needs no such program.
+    if !run::succeeds(Command::new("ip").arg("-V"))
+        && let Err(cause) = python::install_debian_packages(&["iproute2"])
+    {
+        println!("iproute2 is not there and tests of networks will fail: {cause}");
+    }
     Ok(python)
 }
 

@@ -20,7 +20,10 @@ use crate::peer::PeerCheck;
 use crate::protocol::{Failure, Message, Op, Request};
 use crate::spawner::{SPAWNER_ARGUMENT, Settings};
 use crate::spec::EXTENSIONS_MAX;
-use crate::{Capabilities, Exit, ExtensionExit, Folders, Interpreter, SandboxError, SandboxSpec, SandboxStats};
+use crate::{
+    Capabilities, Exit, ExtensionExit, Folders, Interpreter, NatConfig, NetworkFacts, SandboxError, SandboxSpec,
+    SandboxStats,
+};
 
 /// Requests that wait to be sent, at most; more wait in their callers.
 const REQUESTS_MAX: usize = 1024;
@@ -41,6 +44,8 @@ pub struct SpawnerConfig {
     pub uid_base: u32,
     /// Host uids in the range; each live sandbox takes two.
     pub uid_count: u32,
+    /// For environments with [`crate::Egress::Nat`].
+    pub nat: NatConfig,
     /// The binary to start as spawner. `None`: this one.
     pub executable: Option<PathBuf>,
 }
@@ -58,6 +63,7 @@ impl SpawnerConfig {
             data_id: data_id.into(),
             uid_base: SpawnerConfig::UID_BASE,
             uid_count: SpawnerConfig::UID_COUNT,
+            nat: NatConfig::default(),
             executable: None,
         }
     }
@@ -94,6 +100,7 @@ impl Spawner {
             data_id: config.data_id,
             uid_base: config.uid_base,
             uid_count: config.uid_count,
+            nat: config.nat,
         };
         let (here, there) = crate::sys::seqpacket_pair().map_err(SandboxError::io("make the control socket"))?;
         // Nothing of this process's environment may reach a sandbox's supervisor.
@@ -145,6 +152,20 @@ impl Spawner {
     pub async fn warm(&self, interpreter: &Interpreter) -> Result<(), SandboxError> {
         let op = Op::Warm { interpreter: interpreter.path.clone(), prefix: interpreter.prefix.clone() };
         self.control(op, CREATE_TIMEOUT).await
+    }
+
+    /// Gets ready for environments with [`crate::Egress::Nat`], which the first one does otherwise.
+    ///
+    /// Errors: there can be none on this machine, and why.
+    pub async fn prepare_network(&self) -> Result<NetworkFacts, SandboxError> {
+        if !self.is_root() {
+            return Err(SandboxError::InvalidSpec("egress nat takes root: use host or none".to_owned()));
+        }
+        let request = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        match self.ask(request, Op::PrepareNetwork, Vec::new(), None, CREATE_TIMEOUT).await? {
+            (Message::Network { facts, .. }, _) => Ok(facts),
+            _ => Err(SandboxError::Protocol("unexpected reply".to_owned())),
+        }
     }
 
     /// Makes a sandbox and starts its program. Bounded to 10 s. If the future is dropped, so is the sandbox.

@@ -149,6 +149,7 @@ impl Connection {
             Message::Created { request, .. }
             | Message::Socket { request }
             | Message::Done { request }
+            | Message::Network { request, .. }
             | Message::Stats { request, .. }
             | Message::Failed { request, .. } => {
                 if matches!(message, Message::Failed { .. }) {

@@ -8,7 +8,7 @@ pub enum SandboxError {
     /// The spawner process has ended; every sandbox it made is gone. Start a new one.
     #[error("the sandbox spawner is gone")]
     SpawnerGone,
-    /// The specification cannot be met on any machine (a bad path, a value out of range, `nat` egress, ...).
+    /// The specification cannot be met on any machine (a bad path, a value out of range, `nat` egress without root, ...).
     #[error("invalid sandbox specification: {0}")]
     InvalidSpec(String),
     /// Every host uid of the configured range is in use.

@@ -9,7 +9,7 @@ use crate::protocol::{Create, RuntimeFds, Start};
 use crate::spec::EXTENSIONS_MAX;
 use crate::sys;
 use crate::zygotes::LIBRARY_PATH;
-use crate::{Folders, Program, RuntimeTransport, SandboxError, SandboxSpec};
+use crate::{Egress, Folders, Program, RuntimeTransport, SandboxError, SandboxSpec};
 
 /// Largest environment in bytes, names, values and separators together.
 const ENVIRONMENT_BYTES_MAX: usize = 256 * 1024;
@@ -35,6 +35,9 @@ pub(crate) fn folders(spec: &SandboxSpec) -> Folders {
 /// `folders`: what is shown from the start; `None` for a sandbox that gets a function later.
 pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool, folders: Option<Folders>) -> Result<Launch, SandboxError> {
     check(spec)?;
+    if spec.egress == Egress::Nat && !as_root {
+        return Err(SandboxError::InvalidSpec("egress nat takes root: use host or none".to_owned()));
+    }
     if let Some(folders) = &folders {
         check_folders(folders)?;
     }
@@ -246,7 +249,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), SandboxError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Egress, Interpreter, Language};
+    use crate::{Interpreter, Language};
 
     fn spec(env: &[(&str, &str)], transport: RuntimeTransport) -> SandboxSpec {
         let interpreter = Interpreter {
@@ -361,6 +364,9 @@ mod tests {
         refused(|spec| spec.hostname = "a b".to_owned());
         refused(|spec| spec.memory_mb = 63);
         refused(|spec| spec.tmp_mb = 0);
+        let with_nat = SandboxSpec { egress: Egress::Nat, ..good.clone() };
+        let refusal = prepare(&with_nat, false, None).err().unwrap().to_string();
+        assert!(refusal.contains("nat") && refusal.contains("use host or none"), "{refusal}");
         refused(|spec| spec.extensions = vec!["extensions/x".to_owned()]);
         refused(|spec| spec.extensions = vec!["/opt/extensions/x".to_owned(); EXTENSIONS_MAX + 1]);
         let relative = SandboxSpec { code_dir: "code".into(), ..good.clone() };

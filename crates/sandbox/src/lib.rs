@@ -21,6 +21,7 @@ mod live;
 mod memory_watch;
 mod modes;
 mod mounts;
+mod network;
 mod peer;
 mod protocol;
 mod seccomp;
@@ -38,7 +39,9 @@ pub use client::{Sandbox, Spawner, SpawnerConfig};
 pub use error::SandboxError;
 pub use interpreters::{Choice, Interpreter, Language, choose, discover_interpreters};
 pub use modes::{Capabilities, Enforcement, Guarantee, Mode};
+pub use network::{NatConfig, NatRange};
 pub use peer::PeerCheck;
+pub use protocol::NetworkFacts;
 pub use spec::{
     CHANNEL_FRAME_BYTES_MAX, EXTENSIONS_MAX, Egress, Exit, ExtensionEnd, ExtensionExit, Folders, Program,
     RuntimeTransport, SandboxSpec, SandboxStats,

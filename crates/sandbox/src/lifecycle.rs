@@ -11,6 +11,7 @@ use crate::Mode;
 use crate::cgroup::Limits;
 use crate::live::{Live, Phase, RuntimeFiles};
 use crate::mounts::SkeletonKey;
+use crate::network::Network;
 use crate::protocol::{Create, Failure, MESSAGE_BYTES_MAX, Message, Report, RuntimeFds, Start, ZygoteReport};
 use crate::spawner::{Source, Spawner, token};
 use crate::supervisor::{self, GO, HostIds, INSIDE_GID, INSIDE_UID, Plan, Root, SUPERVISOR_GID, SUPERVISOR_UID};
@@ -20,12 +21,30 @@ use crate::zygotes::{ForkOrder, ZygoteEvent};
 
 impl Spawner {
     /// Starts PID 1 of a new sandbox; the rest happens as it reports.
-    pub(crate) fn create(&mut self, key: u64, create: Create, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+    pub(crate) fn create(&mut self, key: u64, mut create: Create, fds: Vec<OwnedFd>) -> Result<(), Failure> {
         let files = runtime_files(&create, fds)?;
+        let network = self.take_network(&mut create.egress).map_err(|error| Failure::setup("network", &error))?;
+        let index = network.as_ref().map(|network| network.index);
+        let created = self.create_in(key, create, files, network);
+        if created.is_err()
+            && let Some(index) = index
+        {
+            self.network.release(index);
+        }
+        created
+    }
+
+    fn create_in(
+        &mut self,
+        key: u64,
+        create: Create,
+        files: RuntimeFiles,
+        network: Option<Network>,
+    ) -> Result<(), Failure> {
         let as_root = matches!(self.capabilities.mode, Mode::RootV1 | Mode::RootV2);
         let slot = if as_root { Some(self.slots.take().ok_or(Failure::NoFreeSlot(self.slots.count))?) } else { None };
         let limits = Limits::new(create.memory_mb, create.tmp_mb, create.pids_max, create.init_boost);
-        let result = self.start_supervisor(key, create, &files, slot, limits);
+        let result = self.start_supervisor(key, create, &files, network, slot, limits);
         match result {
             Ok(mut live) => {
                 live.files = Some(files);
@@ -46,6 +65,7 @@ impl Spawner {
         key: u64,
         create: Create,
         files: &RuntimeFiles,
+        network: Option<Network>,
         slot: Option<u32>,
         limits: Limits,
     ) -> io::Result<Live> {
@@ -79,6 +99,7 @@ impl Spawner {
                 memory,
                 memory_bytes: limits.memory_bytes,
                 root,
+                network: network.as_ref().map(|network| &network.namespace),
                 ids,
                 seccomp: &self.seccomp,
             }),
@@ -98,6 +119,7 @@ impl Spawner {
             create,
             phase: Phase::Preparing,
             cgroup,
+            network: network.map(|network| network.index),
             slot,
             pid,
             pidfd,
@@ -259,6 +281,9 @@ impl Spawner {
         }
         if let Some(first) = live.slot {
             self.slots.give_back(first);
+        }
+        if let Some(index) = live.network {
+            self.network.release(index);
         }
         self.remove_cgroup(live.key, live.cgroup);
     }

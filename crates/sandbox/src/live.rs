@@ -39,6 +39,8 @@ pub(crate) struct Live {
     pub create: Create,
     pub phase: Phase,
     pub cgroup: Cgroup,
+    /// Its network, to be given back.
+    pub network: Option<u32>,
     /// First host uid, to be given back; `None` for an ordinary user.
     pub slot: Option<u32>,
     pub pid: i32,

@@ -98,6 +98,10 @@ fn guarantees(mode: Mode, no_cgroup: bool) -> Vec<Guarantee> {
             pick((Kernel, "own uid, not dumpable"), (Partial, "PID 1 protection, not dumpable, no ptrace; same uid")),
         ),
         ("network: nothing but gust (egress none)", (Kernel, "network namespace with loopback only")),
+        (
+            "network: egress nat reaches neither host nor other environments",
+            pick((Kernel, "network namespace, nf_tables"), (Not, "takes root")),
+        ),
         ("network: egress host", (Not, "shares the host's network, its loopback and abstract sockets included")),
         ("system calls: no mounts, namespaces, tracing, keys, BPF, io_uring", (Kernel, "seccomp, no_new_privs")),
         (

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::network::resolver_file;
 use crate::sys::{self, Depth};
 use crate::{Egress, Folders};
 
@@ -87,6 +88,8 @@ pub(crate) enum Devices {
 /// Builds a skeleton in the current mount namespace, which must be a new one, and makes it the root. `at` is an empty
 /// folder to mount on.
 pub(crate) fn build_skeleton(key: &SkeletonKey, at: &Path, devices: Devices) -> io::Result<()> {
+    // Taken before the root changes: the keeper of networks rewrites it when the host's name servers change.
+    let resolver = at.parent().map(resolver_file).filter(|_| key.egress == Egress::Nat);
     sys::mount(None, Path::new("/"), None, libc::MS_REC | libc::MS_PRIVATE, None).step("make mounts private")?;
     let options = c"size=16m,nr_inodes=4k,mode=755";
     sys::mount(Some(c"gust"), at, Some(c"tmpfs"), libc::MS_NOSUID | libc::MS_NODEV, Some(options))
@@ -109,6 +112,9 @@ pub(crate) fn build_skeleton(key: &SkeletonKey, at: &Path, devices: Devices) -> 
         show_node(at, node)?;
     }
     write_etc(&at.join("etc"), key.egress)?;
+    if let Some(resolver) = resolver {
+        show_file(&resolver, &at.join("etc/resolv.conf"))?;
+    }
     for (name, content) in RUNTIME_FILES {
         fs::write(at.join(&RUNTIME_DIR[1..]).join(name), content).step("write runtime files")?;
     }
@@ -213,14 +219,19 @@ fn show(source: &Path, target: &Path) -> io::Result<()> {
     sys::attach(tree, target).step(&format!("attach {}", source.display()))
 }
 
+/// Shows one file read-only in place of the one at `target`.
+fn show_file(source: &Path, target: &Path) -> io::Result<()> {
+    let tree = sys::clone_tree(source).step(&format!("open {}", source.display()))?;
+    sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Top).step(&format!("protect {}", source.display()))?;
+    sys::attach(tree, target).step(&format!("attach {}", source.display()))
+}
+
 /// Shows the executable of Node.js alone, wherever it is on the host: /opt and /tmp are the function's, and a folder
 /// that it lies in may be somebody's home.
 fn show_node(root: &Path, node: &Path) -> io::Result<()> {
     let target = root.join(&NODE_PATH[1..]);
     fs::write(&target, "").step("make a file for Node.js")?;
-    let tree = sys::clone_tree(node).step(&format!("open {}", node.display()))?;
-    sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Top).step(&format!("protect {}", node.display()))?;
-    sys::attach(tree, &target).step(&format!("attach {}", node.display()))?;
+    show_file(node, &target)?;
     // `import` looks into the node_modules of all folders above /var/task: these lead to the layers and to the SDK.
     symlink("/opt/nodejs/node_modules", root.join("var/node_modules")).step("make a link")?;
     symlink("/var/runtime/node_modules", root.join("node_modules")).step("make a link")
@@ -248,7 +259,7 @@ fn write_etc(etc: &Path, egress: Egress) -> io::Result<()> {
     let sandbox = "127.0.0.1 sandbox.localdomain sandbox\n";
     let own_hosts = format!("127.0.0.1 localhost localhost.localdomain\n::1 localhost\n{sandbox}");
     let (hosts, resolv) = match egress {
-        Egress::None => (own_hosts, String::new()),
+        Egress::None | Egress::Nat => (own_hosts, String::new()),
         Egress::Host => (
             fs::read_to_string("/etc/hosts").map_or(own_hosts, |hosts| format!("{hosts}\n{sandbox}")),
             fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),

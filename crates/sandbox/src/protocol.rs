@@ -1,10 +1,11 @@
 //! Messages between daemon, spawner and supervisors: one JSON document per SEQPACKET message, descriptors beside it.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Egress, Exit, ExtensionEnd, Folders, SandboxStats};
+use crate::{Capabilities, Egress, Exit, ExtensionEnd, Folders, NatRange, SandboxStats};
 
 /// Largest message in bytes. The environment is not in it: it travels in a memfd.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -63,6 +64,8 @@ pub(crate) enum Op {
     Socket {
         key: u64,
     },
+    /// Gets ready for environments with [`Egress::Nat`]; answered when it is known whether there can be any.
+    PrepareNetwork,
     Shutdown,
 }
 
@@ -121,6 +124,10 @@ pub(crate) enum Message {
     Socket {
         request: u64,
     },
+    Network {
+        request: u64,
+        facts: NetworkFacts,
+    },
     Done {
         request: u64,
     },
@@ -147,6 +154,17 @@ pub(crate) enum Message {
     Gone {
         key: u64,
     },
+}
+
+/// What environments with [`Egress::Nat`] share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkFacts {
+    /// Their addresses.
+    pub range: NatRange,
+    /// Their name servers. Empty: the host has none that could be reached from inside, and none was named.
+    pub name_servers: Vec<Ipv4Addr>,
+    /// Chains of the host's own firewall that drop what it forwards unless they allow it: `ip filter FORWARD`.
+    pub dropping_chains: Vec<String>,
 }
 
 /// Why a request failed.

@@ -14,17 +14,18 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Capabilities;
 use crate::attach;
 use crate::cgroup::{Cgroup, Tree};
 use crate::live::Live;
 use crate::modes;
+use crate::network::{self, NatConfig, Network, Pool};
 use crate::protocol::{Failure, MESSAGE_BYTES_MAX, Message, Op, Request};
 use crate::skeletons::Skeletons;
 use crate::slots::Slots;
 use crate::sys;
 use crate::sys_process::{self, Epoll};
 use crate::zygotes::Zygotes;
+use crate::{Capabilities, Egress};
 
 /// The first argument of a spawner; the second is its [`Settings`].
 pub(crate) const SPAWNER_ARGUMENT: &str = "__spawner";
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub data_id: String,
     pub uid_base: u32,
     pub uid_count: u32,
+    #[serde(default)]
+    pub nat: NatConfig,
 }
 
 /// What a ready descriptor belongs to; packed into an epoll token with a sandbox's key.
@@ -50,6 +53,7 @@ pub(crate) enum Source {
     Status,
     Process,
     Zygote,
+    Network,
 }
 
 pub(crate) fn token(source: Source, key: u64) -> u64 {
@@ -61,7 +65,8 @@ fn source(token: u64) -> (Source, u64) {
         0 => Source::Control,
         1 => Source::Status,
         2 => Source::Process,
-        _ => Source::Zygote,
+        3 => Source::Zygote,
+        _ => Source::Network,
     };
     (source, token >> 3)
 }
@@ -72,6 +77,7 @@ pub(crate) struct Spawner {
     pub(crate) capabilities: Capabilities,
     pub(crate) tree: Tree,
     pub(crate) slots: Slots,
+    pub(crate) network: Pool,
     pub(crate) skeletons: Skeletons,
     pub(crate) zygotes: Zygotes,
     /// Interpreters by the number in their epoll token.
@@ -117,6 +123,7 @@ impl Spawner {
         let (capabilities, tree) = modes::detect(&settings.data_id, root);
         if root {
             sys::clear_groups()?;
+            network::sweep(&settings.state_dir);
         }
         tree.sweep()?;
         let seccomp = crate::seccomp::programs().map_err(io::Error::other)?;
@@ -129,6 +136,7 @@ impl Spawner {
             capabilities,
             tree,
             slots: Slots::new(settings.uid_base, settings.uid_count),
+            network: Pool::new(settings.data_id, settings.state_dir.clone(), settings.nat),
             skeletons: Skeletons::new(settings.state_dir.join("root")),
             zygotes: Zygotes::new(seccomp.clone()),
             zygote_paths: Vec::new(),
@@ -146,6 +154,7 @@ impl Spawner {
                 && ((self.live.is_empty() && self.removing.is_empty()) || Instant::now() > deadline)
             {
                 self.zygotes.kill_all();
+                self.network.end(&self.epoll);
                 self.tree.remove();
                 drop(fs::remove_dir(self.state_dir.join("root")));
                 return Ok(());
@@ -157,9 +166,11 @@ impl Spawner {
                     Source::Status => self.receive_report(key),
                     Source::Process => self.supervisor_ended(key),
                     Source::Zygote => self.zygote_event(key as usize),
+                    Source::Network => self.network_event(),
                 }
             }
             self.retry_removals();
+            self.network.shrink();
         }
     }
 
@@ -169,7 +180,7 @@ impl Spawner {
         } else if self.ending.is_some() {
             Some(Duration::from_millis(100))
         } else {
-            None
+            self.network.shrinks_in()
         }
     }
 
@@ -222,6 +233,11 @@ impl Spawner {
                 Some(Err(error)) => Err(error),
                 None => Err(io::Error::other("no such sandbox")),
             },
+            Op::PrepareNetwork => {
+                self.network.prepare(&self.epoll, token(Source::Network, 0), number);
+                self.settle_network();
+                return Ok(());
+            }
             Op::Shutdown => {
                 self.end();
                 Ok(())
@@ -252,6 +268,48 @@ impl Spawner {
             }
         }
         Ok(())
+    }
+
+    /// The network for an environment with this egress; without one it has none, unless it must.
+    pub(crate) fn take_network(&mut self, egress: &mut Egress) -> io::Result<Option<Network>> {
+        if *egress != Egress::Nat {
+            return Ok(None);
+        }
+        let taken = self.network.take(&self.epoll, token(Source::Network, 0));
+        self.settle_network();
+        match taken {
+            Err(_) if !self.network.is_required() => {
+                *egress = Egress::None;
+                Ok(None)
+            }
+            result => result.map(Some),
+        }
+    }
+
+    /// The socket of the keeper of networks is readable.
+    fn network_event(&mut self) {
+        if let Some(reason) = self.network.receive(&self.epoll) {
+            eprintln!("gust: no network could be made ahead: {reason}");
+        }
+        self.settle_network();
+    }
+
+    /// Answers who waited for the keeper of networks, and ends the environments that lost theirs with it.
+    fn settle_network(&mut self) {
+        for (request, outcome) in self.network.take_settled() {
+            match outcome {
+                Ok(facts) => self.send(&Message::Network { request, facts }, &[]),
+                Err(cause) => {
+                    let failure = Failure::Setup { step: "network".to_owned(), message: cause };
+                    self.send(&Message::Failed { request, failure }, &[]);
+                }
+            }
+        }
+        if self.network.take_lost() {
+            for live in self.live.values_mut().filter(|live| live.network.is_some()) {
+                live.kill();
+            }
+        }
     }
 
     /// Kills everything; [`Spawner::run`] returns when that is done.
@@ -305,7 +363,7 @@ mod tests {
 
     #[test]
     fn tokens_come_apart_again() {
-        for kind in [Source::Control, Source::Status, Source::Process, Source::Zygote] {
+        for kind in [Source::Control, Source::Status, Source::Process, Source::Zygote, Source::Network] {
             assert_eq!(source(token(kind, 77)), (kind, 77));
         }
     }

@@ -118,12 +118,14 @@ pub enum RuntimeTransport {
     Http,
 }
 
-/// What a function can reach besides gust's listeners. `nat` is not there yet and refused by name.
+/// What a function can reach besides gust's listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Egress {
     /// Nothing: a network namespace with loopback only.
     None,
+    /// What the host can reach, behind its address, but neither the host itself nor other environments. Root only.
+    Nat,
     /// The host's network, unfiltered. The listeners are then on free ports of the host's loopback, so that whoever
     /// serves them has to check who calls.
     Host,
@@ -136,10 +138,8 @@ impl std::str::FromStr for Egress {
         match text {
             "none" => Ok(Egress::None),
             "host" => Ok(Egress::Host),
-            "nat" => {
-                Err(crate::SandboxError::InvalidSpec("egress nat is not supported yet: use none or host".to_owned()))
-            }
-            other => Err(crate::SandboxError::InvalidSpec(format!("unknown egress {other:?}: use none or host"))),
+            "nat" => Ok(Egress::Nat),
+            other => Err(crate::SandboxError::InvalidSpec(format!("unknown egress {other:?}: use none, nat or host"))),
         }
     }
 }

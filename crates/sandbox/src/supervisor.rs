@@ -79,6 +79,8 @@ pub(crate) struct Plan<'a> {
     pub memory: MemoryFiles,
     pub memory_bytes: u64,
     pub root: Root,
+    /// The network namespace that was made for it ([`Egress::Nat`]).
+    pub network: Option<&'a OwnedFd>,
     pub ids: HostIds,
     pub seccomp: &'a [Vec<u8>],
 }
@@ -205,6 +207,7 @@ fn close_foreign_descriptors(plan: &Plan<'_>) -> io::Result<()> {
     if let Root::Copy(namespace) = &plan.root {
         keep.push(namespace.as_raw_fd());
     }
+    keep.extend(plan.network.map(AsRawFd::as_raw_fd));
     sys::close_all_except(&keep)
 }
 
@@ -220,6 +223,9 @@ fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
     let create = plan.create;
     let own_network = if create.egress == Egress::None { libc::CLONE_NEWNET } else { 0 };
     let others = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | own_network;
+    if let Some(network) = plan.network {
+        sys::setns(network, libc::CLONE_NEWNET).step("enter the network")?;
+    }
     let trees = match &plan.root {
         Root::Copy(skeleton) => {
             let trees = open_trees(create)?;
@@ -241,12 +247,10 @@ fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
         }
     };
     sys::set_hostname(&create.hostname).step("set hostname")?;
-    let ports = if create.egress == Egress::None {
+    if create.egress == Egress::None {
         sys::bring_loopback_up().step("bring loopback up")?;
-        (9001, 4566)
-    } else {
-        (0, 0)
-    };
+    }
+    let ports = if create.egress == Egress::Host { (0, 0) } else { (9001, 4566) };
     let runtime_api = TcpListener::bind(("127.0.0.1", ports.0)).step("listen for the Runtime API")?;
     let endpoint = TcpListener::bind(("127.0.0.1", ports.1)).step("listen for AWS calls")?;
     let (uid, gid, devices) = match plan.ids {
