@@ -159,6 +159,7 @@ impl Node {
             .map(|service| ((*service).to_owned(), Value::from("running")))
             .collect();
         let snapshot = world.map(|world| world.engine().snapshot());
+        let (spare_node, prepared) = self.launcher.spare_counts();
         let queued = snapshot.as_ref().and_then(|snapshot| snapshot.queue.as_ref()).map_or(0, |queue| queue.loaded);
         json!({
             "status": "ok",
@@ -183,7 +184,8 @@ impl Node {
                 "queued": queued,
             },
             "environments": {
-                "spare": self.launcher.spare_count(),
+                "spare": spare_node,
+                "prepared": prepared,
                 "idle": snapshot.iter().flat_map(|snapshot| &snapshot.functions).map(|function| function.idle).sum::<usize>(),
                 "frozen": snapshot.iter().flat_map(|snapshot| &snapshot.functions).map(|function| function.frozen).sum::<usize>(),
             },

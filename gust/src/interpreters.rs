@@ -63,8 +63,8 @@ impl DeferredLauncher {
     }
 
     /// How many processes wait for functions.
-    pub fn spare_count(&self) -> usize {
-        self.launcher.get().map_or(0, SandboxLauncher::spare_count)
+    pub fn spare_counts(&self) -> (usize, usize) {
+        self.launcher.get().map_or((0, 0), SandboxLauncher::spare_counts)
     }
 
     async fn launcher(&self) -> &SandboxLauncher {

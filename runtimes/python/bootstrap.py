@@ -17,6 +17,7 @@ import sys
 import time
 import types
 
+import runtime_payload
 from runtime_logs import (
     LEVEL_NONE,
     UNHANDLED_WARNING,
@@ -28,12 +29,18 @@ from runtime_logs import (
     set_up_logging,
 )
 from runtime_payload import Fault, error_payload, exception_payload, marshal, unmarshal
-from runtime_transports import Channel, RuntimeApi
+from runtime_transports import LENGTH_BYTES, Channel, RuntimeApi
 
 TASK_ROOT = "/var/task"
 
+# As often as the interpreter wants to see code before it has specialised it.
+REHEARSALS = 10
+
 # The function's own modules may have these names.
-OWN_MODULES = ("bootstrap", "runtime_logs", "runtime_payload", "runtime_transports", "zygote")
+OWN_MODULES = ("bootstrap", "rehearsal", "runtime_logs", "runtime_payload", "runtime_transports", "sdk", "zygote")
+
+# The AWS SDK, if the zygote has loaded it.
+aside = None
 
 
 class Record:
@@ -244,13 +251,16 @@ def add_builtins():
     site.sethelper()
 
 
+def layer_folders():
+    version = "python%d.%d" % sys.version_info[:2]
+    return ["/opt/python/lib/%s/site-packages" % version, "/opt/python"]
+
+
 def set_up_interpreter():
     """Makes this process look to the function as a fresh interpreter of Lambda does."""
-    version = "python%d.%d" % sys.version_info[:2]
     own = os.path.dirname(os.path.abspath(__file__))
     standard = [path for path in sys.path if path and os.path.abspath(path) != own and path != "/var/runtime"]
-    layers = ["/opt/python/lib/%s/site-packages" % version, "/opt/python"]
-    sys.path[:] = [TASK_ROOT] + layers + standard + ["/var/runtime"]
+    sys.path[:] = [TASK_ROOT] + layer_folders() + standard + ["/var/runtime"]
     sys.argv = ["/var/runtime/bootstrap.py"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     for name in OWN_MODULES:
@@ -258,13 +268,74 @@ def set_up_interpreter():
     open_standard_streams()
 
 
+def rehearse():
+    """Does once in the zygote what each of its children does, and leaves no trace of it but in the interpreter's own caches.
+
+    Code that has run some times is specialised by the interpreter, which writes to it; names are looked up, free lists
+    filled. What the zygote has done of that, all children share instead of writing to copies of their own.
+    """
+    path, argv, environment, modules = sys.path[:], sys.argv, dict(os.environ), dict(sys.modules)
+    streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    header = b'{"request_id": "0", "deadline_ms": 0, "invoked_function_arn": "", "trace_id": ""}'
+    payload = b'{"key": [1, "two", null]}'
+    frame = b"".join((bytes(LENGTH_BYTES), b"I", len(header).to_bytes(LENGTH_BYTES, "little"), header, payload))
+    root = logging.getLogger()
+    try:
+        for _ in range(REHEARSALS):
+            set_up_interpreter()
+            sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+            channel, sink = Channel(null), LogPipe(null)
+            set_up_logging(sink)
+            handler = load_handler("rehearsal.handler")
+            channel.ready()
+            handle(channel, sink, handler, channel.parse(frame), os.getpid())
+            root.error("rehearsal")
+            for added in root.handlers[:]:
+                root.removeHandler(added)
+            sys.modules.pop("rehearsal", None)
+            sys.modules.update(modules)
+    finally:
+        sys.path[:], sys.argv = path, argv
+        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = streams
+        sys.modules.clear()
+        sys.modules.update(modules)
+        os.environ.clear()
+        os.environ.update(environment)
+        CurrentInvoke.request_id = CurrentInvoke.tenant_id = None
+        # It is made for the function's version of Python.
+        runtime_payload.encoder = None
+        sys.path_importer_cache.clear()
+        os.close(null)
+
+
 def run_forked(channel_fd, log_fd):
     """Runs in a process forked from a zygote, inside its sandbox. Returns the exit status."""
-    # Executed programs get these from gust; the zygote had its library path from the start.
+    set_up_interpreter()
+    return serve_forked(Channel(channel_fd), log_fd)
+
+
+def run_vacant(channel_fd, log_fd):
+    """The same before it is known which function it will be: that comes over the channel, its code with it."""
+    set_up_interpreter()
+    channel = Channel(channel_fd)
+    environment = channel.wait_for_function()
+    if environment is None:
+        return 0
+    os.environ.update(environment)
+    os.chdir(TASK_ROOT)
+    # Nothing was looked up below /var/task so far; should that ever change, it must not be remembered.
+    importlib.invalidate_caches()
+    return serve_forked(channel, log_fd)
+
+
+def serve_forked(channel, log_fd):
+    if aside is not None:
+        aside.settle([TASK_ROOT] + layer_folders())
+    # Executed programs get this from gust; the zygote had its library path from the start.
     os.environ.setdefault("PYTHONPATH", "/var/runtime")
     time.tzset()
-    set_up_interpreter()
-    return serve(Channel(channel_fd), LogPipe(log_fd))
+    return serve(channel, LogPipe(log_fd))
 
 
 def main():

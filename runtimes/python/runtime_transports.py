@@ -35,6 +35,16 @@ class Channel:
     def __init__(self, fd):
         self.fd = fd
 
+    def wait_for_function(self):
+        """The environment of the function that this process is for; None if it will never get one."""
+        self.send(b"W", b"")
+        data = self.read_frame()
+        if data is None:
+            return None
+        if data[LENGTH_BYTES : LENGTH_BYTES + 1] != b"H":
+            raise RuntimeError("unexpected frame type %r" % bytes(data[LENGTH_BYTES : LENGTH_BYTES + 1]))
+        return decode(data[LENGTH_BYTES + 1 :])
+
     def ready(self):
         self.send(b"R", b"")
 
@@ -63,6 +73,10 @@ class Channel:
 
     def next(self):
         """The next invocation; None at the end of the channel."""
+        data = self.read_frame()
+        return None if data is None else self.parse(data)
+
+    def read_frame(self):
         data = os.read(self.fd, READ_BYTES)
         while data and len(data) < LENGTH_BYTES:
             more = os.read(self.fd, READ_BYTES)
@@ -75,11 +89,7 @@ class Channel:
         if not 1 + LENGTH_BYTES <= length <= FRAME_BYTES_MAX:
             raise RuntimeError("frame of %d bytes" % length)
         total = LENGTH_BYTES + length
-        if len(data) < total:
-            data = self.read_rest(data, total)
-            if data is None:
-                return None
-        return self.parse(data)
+        return data if len(data) >= total else self.read_rest(data, total)
 
     def read_rest(self, start, total):
         whole = bytearray(total)

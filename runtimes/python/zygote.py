@@ -5,7 +5,8 @@ function over a SEQPACKET socket (descriptor 3). The child of an order enters a 
 that makes it more than an ordinary program, and only then runs the runtime's bootstrap, which imports user code.
 
 It stays single-threaded and small: a fork costs in proportion to the memory it holds. Hence the C modules `_socket`,
-`select` and `_ctypes`' thin front, and no `socket`, `signal` or `subprocess`.
+`_signal`, `select` and `_ctypes`' thin front, and no `socket`, `signal` or `subprocess`. Nor does it hold a descriptor
+for each child: every child would have to close all of them.
 """
 
 import fcntl
@@ -14,15 +15,22 @@ import os
 import select
 import sys
 
+import _signal
 import _socket
 import ctypes
 
 import bootstrap
 
 SOCKET_FD = 3
+SIGNAL_FD = 4
 MESSAGE_BYTES_MAX = 64 * 1024
 FDS_MAX = 16
 FD_BYTES = 4
+# Room for some of `struct signalfd_siginfo`; which they are does not matter.
+SIGNALS_BYTES = 16 * 128
+SIGSET_BYTES = 128
+SFD_CLOEXEC = os.O_CLOEXEC
+SFD_NONBLOCK = os.O_NONBLOCK
 
 # Where the child's descriptors end up.
 CHANNEL_FD = 3
@@ -50,11 +58,12 @@ CAPABILITY_VERSION_3 = 0x20080522
 EINVAL = 22
 
 SETUP_FAILED_STATUS = 126
+SDK_LOAD_NICENESS = 10
 
 # Resource limits as on Lambda: resource number (asm-generic), value.
+RLIMIT_NPROC = 6
 RLIMITS = (
     (4, 0),  # RLIMIT_CORE
-    (6, 1024),  # RLIMIT_NPROC
     (7, 1024),  # RLIMIT_NOFILE
     (8, 64 * 1024),  # RLIMIT_MEMLOCK
     (12, 0),  # RLIMIT_MSGQUEUE
@@ -88,8 +97,8 @@ def prctl(option, value, step):
     check(libc.prctl(option, value, 0, 0, 0), step)
 
 
-def set_limits():
-    for resource, value in RLIMITS:
+def set_limits(pids_max):
+    for resource, value in RLIMITS + ((RLIMIT_NPROC, pids_max),):
         limit = Rlimit()
         check(libc.getrlimit(resource, ctypes.byref(limit)), "getrlimit")
         limit.soft = limit.hard = min(value, limit.hard)
@@ -111,18 +120,29 @@ class Zygote:
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, SOCKET_FD)
         self.poll = select.poll()
         self.poll.register(SOCKET_FD, select.POLLIN)
+        # Keys by process id.
         self.children = {}
+        self.watch_children()
         self.descriptors_placed = False
         self.own_pidfd = os.pidfd_open(os.getpid())
         message, _ = self.receive()
-        # Kept as buffers: the filters are installed by every child.
-        self.filters = []
-        for text in message["seccomp"]:
-            code = bytes.fromhex(text)
-            buffer = ctypes.create_string_buffer(code, len(code))
-            self.filters.append((buffer, SockFprog(len(code) // 8, ctypes.addressof(buffer))))
+        # Kept as a buffer: the filter is installed by every child.
+        code = bytes.fromhex(message["seccomp"])
+        self.filter_code = ctypes.create_string_buffer(code, len(code))
+        self.filter = SockFprog(len(code) // 8, ctypes.addressof(self.filter_code))
         self.capset_header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
         self.capset_sets = (ctypes.c_uint32 * 6)()
+
+    def watch_children(self):
+        """Has their ends told on a descriptor."""
+        mask = (ctypes.c_uint64 * (SIGSET_BYTES // 8))(1 << (_signal.SIGCHLD - 1))
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGCHLD,))
+        fd = libc.signalfd(-1, mask, SFD_CLOEXEC | SFD_NONBLOCK)
+        check(fd, "watch children")
+        if fd != SIGNAL_FD:
+            os.dup2(fd, SIGNAL_FD, inheritable=False)
+            os.close(fd)
+        self.poll.register(SIGNAL_FD, select.POLLIN)
 
     def receive(self):
         """The next message and its descriptors; the end of the stream ends this process."""
@@ -150,20 +170,24 @@ class Zygote:
         self.send({"type": "ready"})
         while True:
             for fd, _ in self.poll.poll():
-                if fd != SOCKET_FD:
-                    self.child_ended(fd)
+                if fd == SIGNAL_FD:
+                    self.reap_children()
                     continue
                 order, fds = self.receive()
                 function = self.fork(order, fds)
                 if function is not None:
                     return function
 
-    def child_ended(self, pidfd):
-        key, pid = self.children.pop(pidfd)
-        self.poll.unregister(pidfd)
-        os.close(pidfd)
-        _, status = os.waitpid(pid, 0)
-        self.send({"type": "ended", "key": key, "status": status})
+    def reap_children(self):
+        try:
+            os.read(SIGNAL_FD, SIGNALS_BYTES)
+        except BlockingIOError:
+            pass
+        while self.children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            self.send({"type": "ended", "key": self.children.pop(pid), "status": status})
 
     def fork(self, order, fds):
         """Carries out one order. In the parent: None."""
@@ -184,9 +208,7 @@ class Zygote:
                     os.close(fd)
         if pid == 0:
             return self.become_function(order, fds)
-        pidfd = os.pidfd_open(pid)
-        self.children[pidfd] = (order["key"], pid)
-        self.poll.register(pidfd, select.POLLIN)
+        self.children[pid] = order["key"]
         self.send({"type": "forked", "key": order["key"]})
         return None
 
@@ -205,39 +227,39 @@ class Zygote:
         pidfd, environment, channel, output, log = fds[:5]
         for join in fds[5 : 5 + order["cgroups"]]:
             os.write(join, b"0")
-        variables = read_environment(environment)
+        # A vacant sandbox has neither environment nor /var/task yet.
+        variables = {} if order["vacant"] else read_environment(environment)
         self.place_descriptors(channel, output, log, pidfd)
         pidfd = ABOVE_ALL_TARGETS
         os.setsid()
         check(libc.setns(pidfd, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS), "enter sandbox")
         check(libc.setns(pidfd, CLONE_NEWUSER), "enter user namespace")
         os.close(pidfd)
-        os.chdir("/var/task")
+        if not order["vacant"]:
+            os.chdir("/var/task")
         drop_bounding_set()
         os.setresgid(order["gid"], order["gid"], order["gid"])
         os.setresuid(order["uid"], order["uid"], order["uid"])
         # No uid 0 is mapped, so changing the uid did not clear these.
         check(libc.syscall(SYS_CAPSET, self.capset_header, self.capset_sets), "drop capabilities")
-        set_limits()
+        set_limits(order["pids_max"])
         # Changing the uid took /proc/self away from the process itself.
         prctl(PR_SET_DUMPABLE, 1, "set dumpable")
         prctl(PR_SET_NO_NEW_PRIVS, 1, "set no_new_privs")
-        for _, program in self.filters:
-            check(
-                libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0),
-                "install seccomp filter",
-            )
+        filter_address = ctypes.addressof(self.filter)
+        check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_address, 0, 0), "install seccomp filter")
         variables.setdefault("AWS_LAMBDA_RUNTIME_API", order["runtime_api"])
         variables.setdefault("AWS_ENDPOINT_URL", order["endpoint"])
         # Part of Lambda's environment; the dynamic linker of this process has read it at the zygote's start.
         variables.setdefault("LD_LIBRARY_PATH", os.environ.get("LD_LIBRARY_PATH", ""))
         os.environ.clear()
         os.environ.update(variables)
-        return bootstrap.run_forked
+        return bootstrap.run_vacant if order["vacant"] else bootstrap.run_forked
 
     def place_descriptors(self, channel, output, log, pidfd):
         """Closes all that is the zygote's; the function keeps its own at fixed numbers."""
         self.socket.detach()
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGCHLD,))
         # Copies beyond every target first: any of them may sit on another's number.
         pidfd, channel, output, log = [
             fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, ABOVE_ALL_TARGETS + 1) for fd in (pidfd, channel, output, log)
@@ -265,6 +287,14 @@ def read_environment(fd):
 def main():
     zygote = Zygote()
     bootstrap.add_builtins()
+    bootstrap.rehearse()
+    if "sdk" in sys.argv[1:]:
+        import sdk
+
+        # Whoever starts now goes first: nobody waits for this.
+        os.nice(SDK_LOAD_NICENESS)
+        bootstrap.aside = sdk.load()
+        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) - SDK_LOAD_NICENESS)
     # Collect once, then keep the collector away from what all children share.
     gc.collect()
     gc.disable()

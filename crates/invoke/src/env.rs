@@ -37,6 +37,11 @@ pub(crate) fn needs_own_node(spec: &FunctionSpec) -> bool {
     })
 }
 
+/// Whether the function sets something that acts at exec, so that a fork of a zygote cannot serve it.
+pub(crate) fn needs_own_python(spec: &FunctionSpec) -> bool {
+    spec.environment.keys().any(|name| acts_at_exec(name))
+}
+
 /// What a Node.js process has in its environment before it has a function.
 pub(crate) fn node_before_function() -> Vec<(String, String)> {
     let pairs =

@@ -38,6 +38,7 @@ mod response;
 mod sandbox_launcher;
 mod sandbox_network;
 mod sdk;
+mod sdk_use;
 mod shards;
 mod shelf;
 #[cfg(test)]

@@ -97,6 +97,8 @@ pub const SESSION_MARGIN_MS: i64 = 60_000;
 ///
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 pub const MEMORY_MB_PER_VCPU: u32 = 1_769;
+/// The smallest MemorySize, in MiB. Source: as above.
+pub const MEMORY_MB_MIN: u32 = 128;
 /// Processes and threads of one environment.
 ///
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -113,14 +115,22 @@ pub const AHEAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The longest such pause.
 pub const AHEAD_RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// Processes started ahead, of all kinds together.
-pub const SPARES_MAX: usize = 8;
-/// Processes started ahead of one kind.
+/// What processes started ahead may take, of all kinds together, in MiB.
+pub const SPARES_MB_MAX: usize = 320;
+/// Node.js processes started ahead for one memory size.
 pub const SPARES_OF_KIND_MAX: usize = 4;
+/// What one of them takes, in MiB, and a tenth of a second of CPU to start.
+pub const SPARE_MB: usize = 40;
+/// Others started ahead of one kind.
+pub const SMALL_SPARES_OF_KIND_MAX: usize = 16;
+/// What one of them takes, in MiB, and a few milliseconds of CPU to start.
+pub const SMALL_SPARE_MB: usize = 4;
 /// How long a kind is kept ahead that nobody uses. An idle gust has none.
 pub const SPARE_UNUSED_AFTER: Duration = Duration::from_secs(300);
 /// How long the start of another waits after a use, so that whoever is just starting goes first.
 pub const SPARE_REFILL_AFTER: Duration = Duration::from_millis(100);
+/// The same for those that take a few milliseconds to start.
+pub const SMALL_SPARE_REFILL_AFTER: Duration = Duration::from_millis(10);
 /// How long one may take to start. It has the share of a processor that its memory size gives, and no more.
 pub const SPARE_BOOT_WAIT: Duration = Duration::from_secs(30);
 /// What the machine must have left for one to be started, in bytes.

@@ -2,18 +2,19 @@
 
 use crate::admission::available_memory;
 use crate::entrypoint::{WRAPPER, bootstrap, check_wrapper};
-use crate::env::{is_custom, needs_own_node, node_before_function};
+use crate::env::{is_custom, needs_own_node, needs_own_python, node_before_function};
 use crate::extension_phases::EXTENSIONS_DIR;
 use crate::launcher::{Control, LaunchError, LaunchOrder, Launched, Launcher, PipeReader};
-use crate::limits::PIDS_MAX;
+use crate::limits::{MEMORY_MB_MIN, PIDS_MAX};
 use crate::prebooted::{Kind, Prebooted, Spare};
 use crate::sandbox_network::{Inside, OwnProcesses};
+use crate::sdk_use::SdkUse;
 use async_trait::async_trait;
 use gust_kit::ports::FunctionSpec;
 use gust_runtime_api::{ApiListener, Channel, Connector, EnvironmentApi, HttpRuntime, RuntimeConnection};
 use gust_sandbox::{
     Choice, Egress, Exit, Folders, Interpreter, Language, Program, RuntimeTransport, Sandbox, SandboxError,
-    SandboxSpec, Spawner, SpawnerConfig, choose,
+    SandboxSpec, Sizes, Spawner, SpawnerConfig, choose,
 };
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -36,17 +37,34 @@ pub struct SandboxOptions {
 
 const HOSTNAME: &str = "sandbox";
 
+/// What a sandbox is described with whose limits come with its function.
+const NO_SIZES: Sizes = Sizes { memory_mb: MEMORY_MB_MIN, tmp_mb: 1 };
+
 /// A sandbox for a process that waits for a function: with nothing of any function.
 fn vacant(id: String, kind: Kind, egress: Egress) -> SandboxSpec {
+    let transport = RuntimeTransport::Channel;
+    let (mut env, mut sizes, mut sdk_dir) = (Vec::new(), NO_SIZES, None);
+    let program = match kind {
+        Kind::Node { interpreter, sizes: own } => {
+            (env, sizes) = (node_before_function(), own);
+            Program::Node { interpreter, transport }
+        }
+        Kind::Python { interpreter, sdk } => {
+            sdk_dir = sdk;
+            Program::Python { interpreter, transport }
+        }
+        Kind::Custom => Program::Exec { path: "/".to_owned(), args: Vec::new() },
+    };
     SandboxSpec {
         id,
-        program: Program::Node { interpreter: kind.interpreter, transport: RuntimeTransport::Channel },
+        program,
         code_dir: PathBuf::new(),
         layers_dir: None,
-        sdk_dir: None,
-        env: node_before_function(),
-        memory_mb: kind.memory_mb,
-        tmp_mb: kind.tmp_mb,
+        preload_sdk: sdk_dir.is_some(),
+        sdk_dir,
+        env,
+        memory_mb: sizes.memory_mb,
+        tmp_mb: sizes.tmp_mb,
         pids_max: PIDS_MAX,
         egress,
         hostname: HOSTNAME.to_owned(),
@@ -60,6 +78,7 @@ pub struct SandboxLauncher {
     spawners: Arc<Spawners>,
     options: SandboxOptions,
     prebooted: Arc<Prebooted>,
+    sdk_use: SdkUse,
 }
 
 /// The spawner, whichever it is by now.
@@ -93,7 +112,8 @@ impl SandboxLauncher {
     /// A launcher over `spawner`. If that ends, another is started with `config`.
     pub fn new(spawner: Spawner, config: SpawnerConfig, options: SandboxOptions) -> SandboxLauncher {
         let spawners = Arc::new(Spawners { current: RwLock::new(spawner), config });
-        SandboxLauncher { spawners, options, prebooted: Prebooted::new(Arc::new(available_memory)) }
+        let prebooted = Prebooted::new(Arc::new(available_memory));
+        SandboxLauncher { spawners, options, prebooted, sdk_use: SdkUse::default() }
     }
 
     /// Kills every sandbox and ends the spawner, whichever it is by now.
@@ -103,18 +123,24 @@ impl SandboxLauncher {
         self.spawners.current.read().await.shutdown().await
     }
 
-    /// How many processes wait for functions.
-    pub fn spare_count(&self) -> usize {
-        self.prebooted.count()
+    /// How many processes of Node.js wait for functions, and how many sandboxes for Python and custom runtimes.
+    pub fn spare_counts(&self) -> (usize, usize) {
+        self.prebooted.counts()
     }
 
     /// A process that was started ahead, with the function of `order`. `None`: there is none, or none that fits.
-    async fn adopt(&self, interpreter: &Interpreter, order: &LaunchOrder) -> Option<Spare> {
-        let LaunchOrder { id, spec, variables, sdk_dir, .. } = order;
-        if needs_own_node(spec) || !self.spawners.current.read().await.can_make_vacant() {
+    async fn adopt(&self, program: &Program, order: &LaunchOrder, preload_sdk: bool) -> Option<Spare> {
+        let LaunchOrder { id, spec, variables, sdk_dir, extensions, .. } = order;
+        let kind = kind(program, spec, sdk_dir.as_ref().filter(|_| preload_sdk))?;
+        // Its start waits for external extensions.
+        if !extensions.is_empty() || !self.spawners.current.read().await.can_make_vacant() {
             return None;
         }
-        let kind = Kind { interpreter: interpreter.clone(), memory_mb: spec.memory_mb, tmp_mb: spec.tmp_mb };
+        let sizes = Sizes { memory_mb: spec.memory_mb, tmp_mb: spec.tmp_mb };
+        let executable = match program {
+            Program::Exec { path, args } => Some((path.as_str(), args.as_slice())),
+            Program::Node { .. } | Program::Python { .. } => None,
+        };
         let (spawners, egress, number) = (self.spawners.clone(), self.options.egress, AtomicU64::new(0));
         let keeper = id.clone();
         let boot = move |kind: Kind| {
@@ -125,13 +151,22 @@ impl SandboxLauncher {
         let spare = self.prebooted.take(kind, boot)?;
         let folders =
             Folders { code_dir: spec.code_dir.clone(), layers_dir: spec.layers_dir.clone(), sdk_dir: sdk_dir.clone() };
-        match spare.adopt(folders, variables).await {
+        match spare.adopt(folders, sizes, variables, executable).await {
             Ok(spare) => Some(spare),
             Err(error) => {
-                tracing::warn!(%error, function = spec.arn, "a process started ahead is of no use: a new one is started");
+                // If it is the function's fault, the new one says so in the right words.
+                tracing::debug!(%error, function = spec.arn, "a process started ahead is of no use: a new one is started");
                 None
             }
         }
+    }
+
+    /// Whether the function probably imports the AWS SDK that it is shown.
+    fn uses_sdk(&self, program: &Program, order: &LaunchOrder) -> bool {
+        let LaunchOrder { spec, sdk_dir, .. } = order;
+        matches!(program, Program::Python { transport: RuntimeTransport::Channel, .. })
+            && sdk_dir.is_some()
+            && self.sdk_use.is_likely(&spec.code_dir, spec.layers_dir.as_deref(), &spec.handler)
     }
 
     /// Connects it, and guards its Runtime API where others could reach it.
@@ -174,10 +209,11 @@ impl SandboxLauncher {
 impl Launcher for SandboxLauncher {
     async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchError> {
         let program = self.program(&order.spec, !order.extensions.is_empty())?;
-        if let Program::Node { interpreter, transport: RuntimeTransport::Channel } = &program
-            && let Some(spare) = self.adopt(interpreter, &order).await
-        {
-            return self.connect(spare.sandbox, Some(spare.channel), order.api);
+        let preload_sdk = self.uses_sdk(&program, &order);
+        if let Some(spare) = self.adopt(&program, &order, preload_sdk).await {
+            // A custom runtime's channel has ended: it speaks HTTP.
+            let channel = (!matches!(program, Program::Exec { .. })).then_some(spare.channel);
+            return self.connect(spare.sandbox, channel, order.api);
         }
         let LaunchOrder { id, spec, variables, sdk_dir, extensions, api } = order;
         let sandbox = SandboxSpec {
@@ -186,6 +222,7 @@ impl Launcher for SandboxLauncher {
             code_dir: spec.code_dir.clone(),
             layers_dir: spec.layers_dir.clone(),
             sdk_dir,
+            preload_sdk,
             env: variables,
             memory_mb: spec.memory_mb,
             tmp_mb: spec.tmp_mb,
@@ -229,6 +266,21 @@ impl Launcher for SandboxLauncher {
             )),
             Choice::Exact(_) | Choice::Missing => None,
         }
+    }
+}
+
+/// The kind of process started ahead that could run the function; `None` if it needs one of its own.
+fn kind(program: &Program, spec: &FunctionSpec, sdk: Option<&PathBuf>) -> Option<Kind> {
+    let sizes = Sizes { memory_mb: spec.memory_mb, tmp_mb: spec.tmp_mb };
+    match program {
+        Program::Node { interpreter, transport: RuntimeTransport::Channel } if !needs_own_node(spec) => {
+            Some(Kind::Node { interpreter: interpreter.clone(), sizes })
+        }
+        Program::Python { interpreter, transport: RuntimeTransport::Channel } if !needs_own_python(spec) => {
+            Some(Kind::Python { interpreter: interpreter.clone(), sdk: sdk.cloned() })
+        }
+        Program::Exec { .. } => Some(Kind::Custom),
+        Program::Node { .. } | Program::Python { .. } => None,
     }
 }
 

@@ -1,61 +1,71 @@
-//! Shows a function's folders in a sandbox that was made before the function was known.
+//! Gives a sandbox that was made ahead its function's folders and limits.
+//!
+//! The spawner itself enters the sandbox's mounts for as long as it takes to attach a few of them, and comes back: no
+//! code of any function has run there yet, so what it sees is its own skeleton.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
-use crate::Folders;
+use crate::cgroup::Limits;
 use crate::live::Live;
-use crate::mounts::{OwnTrees, Step};
-use crate::sys::{self, Forked};
-use crate::sys_process::{self, Wait};
+use crate::mounts::{self, OwnTrees, Step};
+use crate::sys;
+use crate::{Folders, Sizes};
 
-/// Mounting takes well below a millisecond; more than this shows that the kernel hangs.
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Where the spawner lives: its mounts and its root.
+pub(crate) struct Home {
+    mounts: OwnedFd,
+    root: OwnedFd,
+}
 
-/// Mounts `folders` in the sandbox, and notes that it has some. A process of its own does it, because whoever enters a mount namespace does not come
-/// back. Root only: in a sandbox of an ordinary user's, nobody outside has the right to mount.
-pub(crate) fn attach(live: &mut Live, folders: Folders) -> io::Result<()> {
+impl Home {
+    pub(crate) fn remember() -> io::Result<Home> {
+        Ok(Home { mounts: File::open("/proc/self/ns/mnt")?.into(), root: File::open("/")?.into() })
+    }
+
+    /// Runs `action` among the mounts of the process of a pidfd. Root only, and only in a single-threaded process.
+    fn away<R>(&self, pidfd: impl AsFd, action: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        sys::setns(pidfd, libc::CLONE_NEWNS).step("enter the sandbox")?;
+        let result = action();
+        if let Err(error) = self.come_back() {
+            // Whatever a spawner did in the wrong place would be worse than its end, which ends all sandboxes.
+            eprintln!("gust: sandbox spawner: cannot come back from a sandbox: {error}");
+            sys::exit_now(70);
+        }
+        result
+    }
+
+    fn come_back(&self) -> io::Result<()> {
+        sys::setns(&self.mounts, libc::CLONE_NEWNS)?;
+        rustix::process::fchdir(&self.root)?;
+        rustix::process::chroot(".")?;
+        Ok(())
+    }
+}
+
+/// Mounts `folders` in the sandbox, sets its limits unless it has some, and notes that it is taken. Root only: in a
+/// sandbox of an ordinary user's, nobody outside has the right to mount.
+pub(crate) fn attach(home: &Home, live: &mut Live, folders: Folders, sizes: Sizes) -> io::Result<()> {
     if live.slot.is_none() || live.create.folders.is_some() {
         return Err(io::Error::other("this sandbox takes no folders"));
     }
-    let (answer, writer) = io::pipe()?;
-    match sys::fork(0)? {
-        Forked::Child => {
-            let text = enter_and_attach(live, &folders).map_or_else(|error| error.to_string(), |()| String::new());
-            // The first byte says that there is an answer, however short.
-            let sent = File::from(std::os::fd::OwnedFd::from(writer)).write_all(format!("={text}").as_bytes());
-            sys::exit_now(i32::from(sent.is_err()))
-        }
-        Forked::Parent { pid, pidfd } => {
-            drop(writer);
-            let answer = std::os::fd::OwnedFd::from(answer);
-            let result = read_answer(&answer);
-            // It has ended, unless it hangs.
-            drop(sys_process::kill_pidfd(&pidfd, libc::SIGKILL));
-            sys_process::reap(pid, Wait::Block);
-            // Also if it failed: what was mounted by then stays.
-            live.create.folders = Some(folders);
-            result
-        }
+    if live.create.sizes.is_some_and(|own| own != sizes) {
+        return Err(io::Error::other("this sandbox has other limits already"));
     }
-}
-
-fn enter_and_attach(live: &Live, folders: &Folders) -> io::Result<()> {
-    let trees = OwnTrees::open(folders)?;
-    sys::setns(&live.pidfd, libc::CLONE_NEWNS).step("enter the sandbox")?;
-    trees.attach()
-}
-
-fn read_answer(answer: &std::os::fd::OwnedFd) -> io::Result<()> {
-    if !sys_process::poll(&[answer], Some(ATTACH_TIMEOUT))?[0] {
-        return Err(io::Error::from(io::ErrorKind::TimedOut));
+    let is_sized = live.create.sizes.is_some();
+    // Also if it fails: what was mounted by then stays.
+    live.create.folders = Some(folders.clone());
+    live.create.sizes = Some(sizes);
+    if !is_sized {
+        let limits = Limits::new(sizes, live.create.pids_max, live.create.init_boost);
+        live.cgroup.limit(&limits)?;
+        live.watch_memory(limits.memory_bytes)?;
     }
-    let mut text = String::new();
-    File::from(answer.try_clone()?).read_to_string(&mut text)?;
-    match text.strip_prefix('=') {
-        Some("") => Ok(()),
-        Some(reason) => Err(io::Error::other(reason.to_owned())),
-        None => Err(io::Error::other("the process that mounts ended early")),
-    }
+    let trees = OwnTrees::open(&folders)?;
+    let supervisor = live.supervisor.as_ref().ok_or_else(|| io::Error::other("it is being made"))?;
+    home.away(&supervisor.pidfd, || {
+        trees.attach()?;
+        if is_sized { Ok(()) } else { mounts::resize_tmp(sizes.tmp_mb) }
+    })
 }

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::Sizes;
 use crate::cgroup_v1::V1;
 use crate::cgroup_v2::V2;
 use crate::memory_watch::MemoryFiles;
@@ -34,9 +35,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(memory_mb: u32, tmp_mb: u32, pids_max: u32, init_boost: bool) -> Limits {
+    pub(crate) fn new(sizes: Sizes, pids_max: u32, init_boost: bool) -> Limits {
         const MIB: u64 = 1024 * 1024;
-        Limits { memory_bytes: u64::from(memory_mb) * MIB, tmp_bytes: u64::from(tmp_mb) * MIB, pids_max, init_boost }
+        let (memory_bytes, tmp_bytes) = (u64::from(sizes.memory_mb) * MIB, u64::from(sizes.tmp_mb) * MIB);
+        Limits { memory_bytes, tmp_bytes, pids_max, init_boost }
     }
 
     /// What holds at first of `quota_us`.
@@ -71,11 +73,12 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    pub(crate) fn create(&self, name: &str, limits: &Limits) -> io::Result<Cgroup> {
+    /// Where the cgroups of one sandbox are or will be, with the limits that they have or will have.
+    pub(crate) fn place(&self, name: &str, limits: Option<&Limits>) -> Cgroup {
         match self {
-            Tree::V1(tree) => tree.create(name, limits).map(Cgroup::V1),
-            Tree::V2(tree) => tree.create(name, limits).map(Cgroup::V2),
-            Tree::None => Ok(Cgroup::None),
+            Tree::V1(tree) => Cgroup::V1(tree.place(name, limits)),
+            Tree::V2(tree) => Cgroup::V2(tree.place(name, limits)),
+            Tree::None => Cgroup::None,
         }
     }
 
@@ -106,6 +109,24 @@ pub(crate) enum Cgroup {
 }
 
 impl Cgroup {
+    /// Makes them, without limits yet.
+    pub(crate) fn make(&self) -> io::Result<()> {
+        match self {
+            Cgroup::V1(group) => group.make(),
+            Cgroup::V2(group) => group.make(),
+            Cgroup::None => Ok(()),
+        }
+    }
+
+    /// Sets the limits, once.
+    pub(crate) fn limit(&mut self, limits: &Limits) -> io::Result<()> {
+        match self {
+            Cgroup::V1(group) => group.limit(limits),
+            Cgroup::V2(group) => group.limit(limits),
+            Cgroup::None => Ok(()),
+        }
+    }
+
     /// Files to which a process writes `0` to join.
     pub(crate) fn join_files(&self) -> io::Result<Vec<OwnedFd>> {
         match self {
@@ -210,6 +231,19 @@ pub(crate) fn field(text: &str, key: &str) -> u64 {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok()).unwrap_or(0)
 }
 
+/// CPU time of these processes and of the children that they have waited for, to the kernel's 10 ms.
+pub(crate) fn cpu_ns_of_processes(pids: &str) -> u64 {
+    const TICK_NS: u64 = 10_000_000;
+    let ticks = |pid: &str| -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name in brackets: state is field 3, the four times are fields 14 to 17.
+        let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4);
+        Some(fields.map(|field| field.parse::<u64>().unwrap_or(0)).sum())
+    };
+    // One that has ended since is no longer counted.
+    pids.lines().filter_map(ticks).sum::<u64>() * TICK_NS
+}
+
 /// Makes a folder unless it is there.
 pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     match std::fs::create_dir(path) {
@@ -258,9 +292,8 @@ mod tests {
 
     #[test]
     fn one_vcpu_at_1769_megabytes() {
-        assert_eq!(Limits::new(1769, 512, 1024, false).cpu_quota_us(2), Some(100_000));
-        assert_eq!(Limits::new(128, 512, 1024, false).cpu_quota_us(2), Some(7_235));
-        assert_eq!(Limits::new(10_240, 512, 1024, false).cpu_quota_us(2), None);
+        let quota = |memory_mb| Limits::new(Sizes { memory_mb, tmp_mb: 512 }, 1024, false).cpu_quota_us(2);
+        assert_eq!((quota(1769), quota(128), quota(10_240)), (Some(100_000), Some(7_235), None));
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! cgroup v1: one folder `gust-<data id>/<sandbox>` in each of the hierarchies that limit something.
+//!
+//! Few hierarchies: each costs a folder, a join (which stops all forks of the machine for a moment) and a removal.
+//! Processes are counted by RLIMIT_NPROC instead, which is exact because each sandbox has a host uid of its own; CPU
+//! time is counted where `cpuacct` comes with `cpu`, else it is summed up over the processes.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -6,16 +10,17 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::{
-    CPU_PERIOD_US, Limits, Usage, field, kill_and_remove, make_dir, read, read_number, remove_dir, subfolders, write,
+    Limits, Usage, cpu_ns_of_processes, field, kill_and_remove, make_dir, read, read_number, remove_dir, subfolders,
+    write,
 };
 use crate::memory_watch::MemoryFiles;
 
-/// Where each needed hierarchy is mounted. `cpuacct` is usually mounted together with `cpu`.
+/// Where each needed hierarchy is mounted.
 pub(crate) struct V1 {
     memory: PathBuf,
     cpu: PathBuf,
-    cpuacct: Option<PathBuf>,
-    pids: PathBuf,
+    /// `cpuacct` is mounted together with `cpu`, as usual.
+    accounts_cpu: bool,
     freezer: PathBuf,
     parent: String,
     cpu_count: u64,
@@ -34,10 +39,9 @@ impl V1 {
         };
         let cpu = hierarchy("cpu")?;
         let tree = V1 {
-            cpuacct: hierarchy("cpuacct").filter(|path| *path != cpu),
+            accounts_cpu: hierarchy("cpuacct").is_some_and(|path| path == cpu),
             cpu,
             memory: hierarchy("memory")?,
-            pids: hierarchy("pids")?,
             freezer: hierarchy("freezer")?,
             parent: format!("gust-{data_id}"),
             cpu_count: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
@@ -49,27 +53,19 @@ impl V1 {
     }
 
     fn roots(&self) -> Vec<&Path> {
-        let mut roots = vec![&*self.memory, &*self.cpu, &*self.pids, &*self.freezer];
-        roots.extend(self.cpuacct.as_deref());
-        roots
+        vec![&*self.memory, &*self.cpu, &*self.freezer]
     }
 
-    pub(crate) fn create(&self, name: &str, limits: &Limits) -> io::Result<Group> {
+    pub(crate) fn place(&self, name: &str, limits: Option<&Limits>) -> Group {
         let path = |root: &Path| root.join(&self.parent).join(name);
-        let quota_us = limits.cpu_quota_us(self.cpu_count);
-        let group = Group {
+        Group {
             memory: path(&self.memory),
-            cpu: quota_us.map(|_| path(&self.cpu)),
-            cpuacct: self.cpuacct.as_deref().map(path).or_else(|| Some(path(&self.cpu))),
-            pids: path(&self.pids),
+            cpu: path(&self.cpu),
             freezer: path(&self.freezer),
-            quota_us,
-        };
-        let result = group.limit(limits, quota_us);
-        if result.is_err() {
-            group.remove();
+            accounts_cpu: self.accounts_cpu,
+            cpu_count: self.cpu_count,
+            quota_us: limits.and_then(|limits| limits.cpu_quota_us(self.cpu_count)),
         }
-        result.map(|()| group)
     }
 
     pub(crate) fn sweep(&self) -> io::Result<()> {
@@ -94,11 +90,11 @@ impl V1 {
 /// The folders of one sandbox.
 pub(crate) struct Group {
     memory: PathBuf,
-    /// `None`: MemorySize grants at least all CPUs of this machine.
-    cpu: Option<PathBuf>,
-    cpuacct: Option<PathBuf>,
-    pids: PathBuf,
+    cpu: PathBuf,
     freezer: PathBuf,
+    accounts_cpu: bool,
+    cpu_count: u64,
+    /// `None`: MemorySize grants at least all CPUs of this machine, or there are no limits yet.
     quota_us: Option<u64>,
 }
 
@@ -108,35 +104,31 @@ impl Group {
     }
 
     pub(crate) fn limit_cpu(&self) -> io::Result<()> {
-        let (Some(cpu), Some(quota_us)) = (&self.cpu, self.quota_us) else { return Ok(()) };
-        write(&cpu.join("cpu.cfs_quota_us"), &quota_us.to_string())
+        let Some(quota_us) = self.quota_us else { return Ok(()) };
+        write(&self.cpu.join("cpu.cfs_quota_us"), &quota_us.to_string())
     }
 
-    fn folders(&self) -> Vec<&Path> {
-        let mut folders = vec![&*self.memory, &*self.pids, &*self.freezer];
-        folders.extend(self.cpu.as_deref());
-        if self.cpuacct != self.cpu {
-            folders.extend(self.cpuacct.as_deref());
-        }
-        folders
+    fn folders(&self) -> [&Path; 3] {
+        [&*self.memory, &*self.cpu, &*self.freezer]
     }
 
-    fn limit(&self, limits: &Limits, quota_us: Option<u64>) -> io::Result<()> {
-        for folder in self.folders() {
-            make_dir(folder)?;
-        }
+    pub(crate) fn make(&self) -> io::Result<()> {
+        self.folders().into_iter().try_for_each(make_dir)
+    }
+
+    /// The accounting period is the kernel's own default.
+    pub(crate) fn limit(&mut self, limits: &Limits) -> io::Result<()> {
         let hard = (limits.memory_bytes + limits.tmp_bytes).to_string();
         write(&self.memory.join("memory.limit_in_bytes"), &hard)?;
         // Without swap accounting the file is absent, and then swap must not be used at all.
         if write(&self.memory.join("memory.memsw.limit_in_bytes"), &hard).is_err() {
             write(&self.memory.join("memory.swappiness"), "0")?;
         }
-        write(&self.pids.join("pids.max"), &limits.pids_max.to_string())?;
-        if let (Some(cpu), Some(quota_us)) = (&self.cpu, quota_us) {
-            write(&cpu.join("cpu.cfs_period_us"), &CPU_PERIOD_US.to_string())?;
-            write(&cpu.join("cpu.cfs_quota_us"), &limits.first_quota_us(quota_us).to_string())?;
+        self.quota_us = limits.cpu_quota_us(self.cpu_count);
+        match self.quota_us {
+            Some(quota_us) => write(&self.cpu.join("cpu.cfs_quota_us"), &limits.first_quota_us(quota_us).to_string()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn join_files(&self) -> io::Result<Vec<OwnedFd>> {
@@ -159,9 +151,9 @@ impl Group {
         let stat = read(&self.memory.join("memory.stat"))?;
         let kernel = read_number(&self.memory.join("memory.kmem.usage_in_bytes")).unwrap_or(0);
         let oom = read(&self.memory.join("memory.oom_control"))?;
-        let cpu_ns = match &self.cpuacct {
-            Some(cpuacct) => read_number(&cpuacct.join("cpuacct.usage"))?,
-            None => 0,
+        let cpu_ns = match self.accounts_cpu {
+            true => read_number(&self.cpu.join("cpuacct.usage"))?,
+            false => cpu_ns_of_processes(&read(&self.procs())?),
         };
         Ok(Usage {
             peak: read_number(&self.memory.join("memory.max_usage_in_bytes"))?,

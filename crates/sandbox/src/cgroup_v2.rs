@@ -48,14 +48,9 @@ impl V2 {
         Some(V2 { parent, cpu_count })
     }
 
-    pub(crate) fn create(&self, name: &str, limits: &Limits) -> io::Result<Group> {
-        let quota_us = limits.cpu_quota_us(self.cpu_count);
-        let group = Group { folder: self.parent.join(name), quota_us };
-        let result = group.limit(limits, quota_us);
-        if result.is_err() {
-            group.remove();
-        }
-        result.map(|()| group)
+    pub(crate) fn place(&self, name: &str, limits: Option<&Limits>) -> Group {
+        let quota_us = limits.and_then(|limits| limits.cpu_quota_us(self.cpu_count));
+        Group { folder: self.parent.join(name), cpu_count: self.cpu_count, quota_us }
     }
 
     pub(crate) fn sweep(&self) -> io::Result<()> {
@@ -79,6 +74,8 @@ fn own_folder(at: &Path) -> Option<PathBuf> {
 /// The folder of one sandbox.
 pub(crate) struct Group {
     folder: PathBuf,
+    cpu_count: u64,
+    /// `None`: MemorySize grants at least all CPUs of this machine, or there are no limits yet.
     quota_us: Option<u64>,
 }
 
@@ -92,15 +89,19 @@ impl Group {
         write(&self.folder.join("cpu.max"), &format!("{quota_us} {CPU_PERIOD_US}"))
     }
 
-    fn limit(&self, limits: &Limits, quota_us: Option<u64>) -> io::Result<()> {
-        make_dir(&self.folder)?;
+    pub(crate) fn make(&self) -> io::Result<()> {
+        make_dir(&self.folder)
+    }
+
+    pub(crate) fn limit(&mut self, limits: &Limits) -> io::Result<()> {
         write(&self.folder.join("memory.max"), &(limits.memory_bytes + limits.tmp_bytes).to_string())?;
         // The file is absent without swap.
         if self.folder.join("memory.swap.max").exists() {
             write(&self.folder.join("memory.swap.max"), "0")?;
         }
         write(&self.folder.join("pids.max"), &limits.pids_max.to_string())?;
-        if let Some(quota_us) = quota_us.map(|quota_us| limits.first_quota_us(quota_us)) {
+        self.quota_us = limits.cpu_quota_us(self.cpu_count);
+        if let Some(quota_us) = self.quota_us.map(|quota_us| limits.first_quota_us(quota_us)) {
             write(&self.folder.join("cpu.max"), &format!("{quota_us} {CPU_PERIOD_US}"))?;
         }
         Ok(())

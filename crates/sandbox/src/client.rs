@@ -22,7 +22,7 @@ use crate::spawner::{SPAWNER_ARGUMENT, Settings};
 use crate::spec::EXTENSIONS_MAX;
 use crate::{
     Capabilities, Exit, ExtensionExit, Folders, Interpreter, NatConfig, NetworkFacts, SandboxError, SandboxSpec,
-    SandboxStats,
+    SandboxStats, Sizes,
 };
 
 /// Requests that wait to be sent, at most; more wait in their callers.
@@ -174,8 +174,10 @@ impl Spawner {
         self.make(spec, Some(folders)).await
     }
 
-    /// The same without a function: its folders in `spec` are not looked at, they come with [`Sandbox::attach`], and
-    /// its program has to wait for that.
+    /// The same without a function: its folders in `spec` are not looked at, they come with [`Sandbox::attach`], as do its
+    /// sizes (except for Node.js, whose process knows its memory from the start). Its process says `W` on the channel and
+    /// waits there for a frame `H` with its environment as a JSON object; a [`Program::Exec`] for a [`crate::StubOrder`],
+    /// whatever the program in `spec`.
     pub async fn create_vacant(&self, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
         self.make(spec, None).await
     }
@@ -304,10 +306,12 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Gives a sandbox of [`Spawner::create_vacant`] its function's folders, once.
-    pub async fn attach(&self, folders: Folders) -> Result<(), SandboxError> {
+    /// Gives a sandbox of [`Spawner::create_vacant`] its function's folders and limits, once. One for Node.js has its limits
+    /// already, which must be the same.
+    pub async fn attach(&self, folders: Folders, sizes: Sizes) -> Result<(), SandboxError> {
         launch::check_folders(&folders)?;
-        self.spawner.control(Op::Attach { key: self.key, folders }, CONTROL_TIMEOUT).await
+        launch::check_sizes(sizes)?;
+        self.spawner.control(Op::Attach { key: self.key, folders, sizes }, CONTROL_TIMEOUT).await
     }
 
     /// Waits for the main process to end. May be called any number of times, from anywhere; never loses the exit.

@@ -1,15 +1,16 @@
 //! Turns a [`SandboxSpec`] into what the spawner is sent: checks it, decides how the program starts, makes the pipes.
 
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::mounts::{NODE_PATH, RUNTIME_DIR};
-use crate::protocol::{Create, RuntimeFds, Start};
+use crate::protocol::{Create, RuntimeFds, Start, ZygoteKey};
 use crate::spec::EXTENSIONS_MAX;
 use crate::sys;
 use crate::zygotes::LIBRARY_PATH;
-use crate::{Egress, Folders, Program, RuntimeTransport, SandboxError, SandboxSpec};
+use crate::{Egress, Folders, Program, RuntimeTransport, SandboxError, SandboxSpec, Sizes};
 
 /// Largest environment in bytes, names, values and separators together.
 const ENVIRONMENT_BYTES_MAX: usize = 256 * 1024;
@@ -41,18 +42,21 @@ pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool, folders: Option<Folders
     if let Some(folders) = &folders {
         check_folders(folders)?;
     }
-    let Begin { start, runtime_fds, prefix, node } = begin(spec, as_root);
+    let Begin { start, runtime_fds, prefix, node } = begin(spec, as_root, folders.is_none());
+    let sizes = Sizes { memory_mb: spec.memory_mb, tmp_mb: spec.tmp_mb };
+    // The memory limit of Node.js is among its arguments.
+    let is_sized = folders.is_some() || node.is_some();
     let environment = environment(&variables(spec, &start))?;
     let (output, output_writer) = pipe()?;
     let mut fds = vec![environment, output_writer];
     let mut log = None;
     let mut channel = None;
-    if runtime_fds != RuntimeFds::None {
+    if runtime_fds.has_log() {
         let (reader, writer) = pipe()?;
         log = Some(reader);
         fds.push(writer);
     }
-    if runtime_fds == RuntimeFds::LogAndChannel {
+    if runtime_fds.has_channel() {
         let (here, there) = UnixStream::pair().map_err(SandboxError::io("make the channel"))?;
         here.set_nonblocking(true).map_err(SandboxError::io("make the channel"))?;
         channel = Some(here);
@@ -71,8 +75,7 @@ pub(crate) fn prepare(spec: &SandboxSpec, as_root: bool, folders: Option<Folders
         folders,
         prefix,
         node,
-        memory_mb: spec.memory_mb,
-        tmp_mb: spec.tmp_mb,
+        sizes: is_sized.then_some(sizes),
         pids_max: spec.pids_max,
         egress: spec.egress,
         hostname: spec.hostname.clone(),
@@ -91,6 +94,19 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), SandboxError> {
     Ok(())
 }
 
+/// Whether a function may have this memory and this `/tmp`.
+pub(crate) fn check_sizes(sizes: Sizes) -> Result<(), SandboxError> {
+    check_range("memory_mb", sizes.memory_mb, 64..=1_048_576)?;
+    check_range("tmp_mb", sizes.tmp_mb, 1..=1_048_576)
+}
+
+fn check_range(name: &str, value: u32, range: RangeInclusive<u32>) -> Result<(), SandboxError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(SandboxError::InvalidSpec(format!("{name} {value}: not in {} to {}", range.start(), range.end())))
+}
+
 fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
     let invalid = |message: String| Err(SandboxError::InvalidSpec(message));
     check_name("id", &spec.id)?;
@@ -98,15 +114,8 @@ fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
     if spec.hostname.is_empty() || spec.hostname.len() > HOSTNAME_LENGTH_MAX || !spec.hostname.bytes().all(legal) {
         return invalid(format!("hostname {:?}: 1 to {HOSTNAME_LENGTH_MAX} of [A-Za-z0-9.-]", spec.hostname));
     }
-    for (name, value, range) in [
-        ("memory_mb", spec.memory_mb, 64..=1_048_576),
-        ("tmp_mb", spec.tmp_mb, 1..=1_048_576),
-        ("pids_max", spec.pids_max, 1..=32_768),
-    ] {
-        if !range.contains(&value) {
-            return invalid(format!("{name} {value}: not in {} to {}", range.start(), range.end()));
-        }
-    }
+    check_sizes(Sizes { memory_mb: spec.memory_mb, tmp_mb: spec.tmp_mb })?;
+    check_range("pids_max", spec.pids_max, 1..=32_768)?;
     if spec.extensions.len() > EXTENSIONS_MAX {
         return invalid(format!("{} extensions: at most {EXTENSIONS_MAX}", spec.extensions.len()));
     }
@@ -144,8 +153,11 @@ struct Begin {
     node: Option<PathBuf>,
 }
 
-fn begin(spec: &SandboxSpec, as_root: bool) -> Begin {
+fn begin(spec: &SandboxSpec, as_root: bool, is_vacant: bool) -> Begin {
     match &spec.program {
+        Program::Exec { .. } if is_vacant => {
+            Begin { start: Start::Stub, runtime_fds: RuntimeFds::Channel, prefix: None, node: None }
+        }
         Program::Exec { path, args } => {
             let argv = std::iter::once(path.clone()).chain(args.iter().cloned()).collect();
             let start = Start::Exec { path: path.clone(), argv };
@@ -160,7 +172,8 @@ fn begin(spec: &SandboxSpec, as_root: bool) -> Begin {
                 || !spec.extensions.is_empty();
             // Entering another user namespace from a zygote takes root.
             let start = if as_root && !fresh {
-                Start::Zygote { interpreter: interpreter.path.clone() }
+                let sdk = if spec.preload_sdk { spec.sdk_dir.clone() } else { None };
+                Start::Zygote(ZygoteKey { interpreter: interpreter.path.clone(), sdk })
             } else {
                 let python = interpreter.path.display().to_string();
                 exec(spec, vec![python, "-S".to_owned(), format!("{RUNTIME_DIR}/bootstrap.py")])
@@ -268,6 +281,7 @@ mod tests {
             code_dir: "/code".into(),
             layers_dir: None,
             sdk_dir: None,
+            preload_sdk: false,
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             memory_mb: 128,
             tmp_mb: 512,
@@ -282,21 +296,21 @@ mod tests {
     #[test]
     fn only_variables_that_act_at_exec_avoid_the_zygote() {
         let zygote = |env: &[(&str, &str)]| {
-            matches!(begin(&spec(env, RuntimeTransport::Channel), true).start, Start::Zygote { .. })
+            matches!(begin(&spec(env, RuntimeTransport::Channel), true, false).start, Start::Zygote(_))
         };
         assert!(zygote(&[("MY_PYTHON", "1"), ("PATH", "/bin")]));
         for name in ["PYTHONPATH", "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "AWS_LAMBDA_EXEC_WRAPPER"] {
             assert!(!zygote(&[(name, "x")]), "{name}");
         }
-        assert!(!matches!(begin(&spec(&[], RuntimeTransport::Http), true).start, Start::Zygote { .. }));
-        assert!(!matches!(begin(&spec(&[], RuntimeTransport::Channel), false).start, Start::Zygote { .. }));
+        assert!(!matches!(begin(&spec(&[], RuntimeTransport::Http), true, false).start, Start::Zygote(_)));
+        assert!(!matches!(begin(&spec(&[], RuntimeTransport::Channel), false, false).start, Start::Zygote(_)));
     }
 
     #[test]
     fn only_an_executed_python_is_told_where_libraries_are() {
         let library_path = |env: &[(&str, &str)], as_root: bool| {
             let spec = spec(env, RuntimeTransport::Channel);
-            let variables = variables(&spec, &begin(&spec, as_root).start);
+            let variables = variables(&spec, &begin(&spec, as_root, false).start);
             variables.into_iter().find(|(name, _)| name == "LD_LIBRARY_PATH").map(|(_, value)| value)
         };
         assert_eq!(library_path(&[], true), None);
@@ -308,7 +322,7 @@ mod tests {
     #[test]
     fn a_wrapper_gets_the_runtime_as_arguments() {
         let spec = spec(&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/wrap")], RuntimeTransport::Channel);
-        let begin = begin(&spec, true);
+        let begin = begin(&spec, true, false);
         let Start::Exec { path, argv } = begin.start else { panic!("expected a fresh interpreter") };
         assert_eq!(path, "/opt/wrap");
         assert_eq!(argv, ["/opt/wrap", "/opt/py/bin/python3.12", "-S", "/var/lang/gust/bootstrap.py"]);
@@ -326,7 +340,7 @@ mod tests {
         };
         let argv = |env: &[(&str, &str)], memory_mb: u32| {
             let program = Program::Node { interpreter: interpreter.clone(), transport: RuntimeTransport::Channel };
-            let begin = begin(&SandboxSpec { memory_mb, ..of(program, env) }, true);
+            let begin = begin(&SandboxSpec { memory_mb, ..of(program, env) }, true, false);
             assert_eq!((begin.prefix, begin.node.as_ref()), (None, Some(&interpreter.path)));
             let Start::Exec { argv, .. } = begin.start else { panic!("expected a program") };
             argv

@@ -11,6 +11,7 @@ mod cgroup_v1;
 mod cgroup_v2;
 mod client;
 mod connection;
+mod cradle;
 mod error;
 mod extension_processes;
 mod interpreter_folders;
@@ -29,6 +30,7 @@ mod skeletons;
 mod slots;
 mod spawner;
 mod spec;
+mod stub;
 mod supervisor;
 mod supervisor_watch;
 mod sys;
@@ -44,8 +46,9 @@ pub use peer::PeerCheck;
 pub use protocol::NetworkFacts;
 pub use spec::{
     CHANNEL_FRAME_BYTES_MAX, EXTENSIONS_MAX, Egress, Exit, ExtensionEnd, ExtensionExit, Folders, Program,
-    RuntimeTransport, SandboxSpec, SandboxStats,
+    RuntimeTransport, SandboxSpec, SandboxStats, Sizes,
 };
+pub use stub::StubOrder;
 
 /// Runs the spawner and never returns, if this process was started as one (`argv[1] == "__spawner"`).
 ///

@@ -4,25 +4,25 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Mode;
-use crate::cgroup::Limits;
-use crate::live::{Live, Phase, RuntimeFiles};
-use crate::mounts::SkeletonKey;
+use crate::cradle::{self, Answer, Cradle, Order, Setting, cgroup_name};
+use crate::live::{Live, Phase, RuntimeFiles, Supervisor};
 use crate::network::Network;
-use crate::protocol::{Create, Failure, MESSAGE_BYTES_MAX, Message, Report, RuntimeFds, Start, ZygoteReport};
+use crate::protocol::{Create, Failure, Message, Report, Start, ZygoteKey, ZygoteReport};
 use crate::spawner::{Source, Spawner, token};
-use crate::supervisor::{self, GO, HostIds, INSIDE_GID, INSIDE_UID, Plan, Root, SUPERVISOR_GID, SUPERVISOR_UID};
-use crate::sys::{self, Forked};
+use crate::supervisor::{GO, INSIDE_GID, INSIDE_UID, SUPERVISOR_GID, SUPERVISOR_UID};
+use crate::sys;
 use crate::sys_process::{self, Ended, Wait};
 use crate::zygotes::{ForkOrder, ZygoteEvent};
 
 impl Spawner {
-    /// Starts PID 1 of a new sandbox; the rest happens as it reports.
+    /// Has PID 1 of a new sandbox forked; the rest happens as it reports.
     pub(crate) fn create(&mut self, key: u64, mut create: Create, fds: Vec<OwnedFd>) -> Result<(), Failure> {
-        let files = runtime_files(&create, fds)?;
+        let files = RuntimeFiles::new(&create, fds.into_iter())
+            .ok_or_else(|| Failure::Invalid("descriptors missing".to_owned()))?;
         let network = self.take_network(&mut create.egress).map_err(|error| Failure::setup("network", &error))?;
         let index = network.as_ref().map(|network| network.index);
         let created = self.create_in(key, create, files, network);
@@ -43,11 +43,8 @@ impl Spawner {
     ) -> Result<(), Failure> {
         let as_root = matches!(self.capabilities.mode, Mode::RootV1 | Mode::RootV2);
         let slot = if as_root { Some(self.slots.take().ok_or(Failure::NoFreeSlot(self.slots.count))?) } else { None };
-        let limits = Limits::new(create.memory_mb, create.tmp_mb, create.pids_max, create.init_boost);
-        let result = self.start_supervisor(key, create, &files, network, slot, limits);
-        match result {
-            Ok(mut live) => {
-                live.files = Some(files);
+        match self.order_supervisor(key, create, files, network, slot) {
+            Ok(live) => {
                 self.live.insert(key, live);
                 Ok(())
             }
@@ -60,95 +57,121 @@ impl Spawner {
         }
     }
 
-    fn start_supervisor(
+    fn order_supervisor(
         &mut self,
         key: u64,
-        create: Create,
-        files: &RuntimeFiles,
+        mut create: Create,
+        files: RuntimeFiles,
         network: Option<Network>,
         slot: Option<u32>,
-        limits: Limits,
     ) -> io::Result<Live> {
-        if let Start::Zygote { interpreter } = &create.start {
-            let interpreter = interpreter.clone();
-            self.ensure_zygote(&interpreter, create.prefix.as_deref())?;
+        if let Start::Zygote(zygote) = &mut create.start {
+            if zygote.sdk.is_some() {
+                // Loading the SDK takes a while: nobody waits for it, and who comes before it is done loads it alone.
+                let started = self.ensure_zygote(zygote, create.prefix.as_deref());
+                if started.is_err() || !self.zygotes.is_ready(zygote) {
+                    zygote.sdk = None;
+                }
+            }
+            self.ensure_zygote(zygote, create.prefix.as_deref())?;
         }
-        let skeleton = SkeletonKey { prefix: create.prefix.clone(), node: create.node.clone(), egress: create.egress };
-        let (root, ids) = match slot {
-            Some(first) => (Root::Copy(self.skeletons.get(&skeleton)?.try_clone()?), HostIds::Own { first }),
-            None => {
-                let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-                let at = self.state_dir.join("root");
-                (Root::Build { at, key: skeleton }, HostIds::Same { uid, gid })
-            }
-        };
-        let cgroup = self.tree.create(&format!("{key}-{}", create.id), &limits)?;
-        let files_of_cgroup = cgroup.join_files().and_then(|joins| Ok((joins, cgroup.memory_files()?)));
+        let cgroup = self.tree.place(&cgroup_name(key, &create), create.limits().as_ref());
         let (status, there) = sys::seqpacket_pair()?;
-        let namespaces = if slot.is_some() { libc::CLONE_NEWPID } else { libc::CLONE_NEWUSER | libc::CLONE_NEWPID };
-        let forked = files_of_cgroup.and_then(|(joins, memory)| match sys::fork(namespaces)? {
-            Forked::Child => supervisor::run(Plan {
-                create: &create,
-                status: &there,
-                environment: &files.environment,
-                output: &files.output,
-                log: files.log.as_ref(),
-                channel: files.channel.as_ref(),
-                extension_output: files.extension_output.as_ref(),
-                joins: &joins,
-                memory,
-                memory_bytes: limits.memory_bytes,
-                root,
-                network: network.as_ref().map(|network| &network.namespace),
-                ids,
-                seccomp: &self.seccomp,
-            }),
-            Forked::Parent { pid, pidfd } => Ok((pid, pidfd)),
-        });
-        let (pid, pidfd) = match forked {
-            Ok(process) => process,
-            Err(error) => {
-                cgroup.remove();
-                return Err(error);
-            }
-        };
+        let order = Order { key, create, slot, has_network: network.is_some() };
+        let mut fds = vec![&there];
+        if slot.is_some() {
+            fds.push(self.skeletons.get(&cradle::skeleton_key(&order.create))?);
+        }
+        fds.extend(network.as_ref().map(|network| &network.namespace));
+        fds.extend(files.all());
+        self.cradle.order(&order, &fds)?;
         self.epoll.add(&status, token(Source::Status, key))?;
-        self.epoll.add(&pidfd, token(Source::Process, key))?;
-        let live = Live {
+        // The zygote's child gets its files from here; what is executed has them by now.
+        let files = matches!(order.create.start, Start::Zygote(_)).then_some(files);
+        Ok(Live {
             key,
-            create,
+            create: order.create,
             phase: Phase::Preparing,
             cgroup,
             network: network.map(|network| network.index),
             slot,
-            pid,
-            pidfd,
+            supervisor: None,
             status,
-            files: None,
+            files,
             listeners: Vec::new(),
             addresses: Default::default(),
             tmp: None,
+            joins: Vec::new(),
+            doomed: false,
             main: None,
             socket_requests: VecDeque::new(),
             exit: None,
             over_memory: false,
             frozen: false,
+        })
+    }
+
+    /// The cradle's socket is readable.
+    pub(crate) fn cradle_event(&mut self) -> io::Result<()> {
+        let (answer, pidfd) = match self.cradle.receive(&mut self.buffer) {
+            Ok(Some(answer)) => answer,
+            Ok(None) | Err(_) => return self.replace_cradle(),
         };
-        Ok(live)
+        match (answer, pidfd) {
+            (Answer::Born { key, pid }, Some(pidfd)) => self.born(key, Supervisor { pid, pidfd }),
+            (Answer::Born { key, .. }, None) => self.stillborn(key, "its process has no descriptor"),
+            (Answer::Failed { key, message }, _) => self.stillborn(key, &message),
+        }
+        Ok(())
+    }
+
+    fn born(&mut self, key: u64, supervisor: Supervisor) {
+        let watched = self.epoll.add(&supervisor.pidfd, token(Source::Process, key));
+        let Some(live) = self.live.get_mut(&key) else { return };
+        live.supervisor = Some(supervisor);
+        if live.doomed || watched.is_err() {
+            live.kill();
+        }
+        if !live.listeners.is_empty()
+            && let Err(error) = self.map_ids(key)
+        {
+            self.give_up(key, Failure::setup("enter sandbox", &error));
+        }
+    }
+
+    /// There is no process.
+    fn stillborn(&mut self, key: u64, reason: &str) {
+        let Some(live) = self.live.remove(&key) else { return };
+        if live.exit.is_none() {
+            self.send(&Message::Failed { request: key, failure: Failure::setup("create", &reason) }, &[]);
+        }
+        self.bury(live);
+    }
+
+    /// The cradle ended: so did all starts that it had not carried out.
+    fn replace_cradle(&mut self) -> io::Result<()> {
+        drop(self.epoll.remove(&self.cradle.socket));
+        let unborn: Vec<u64> =
+            self.live.values().filter(|live| live.supervisor.is_none()).map(|live| live.key).collect();
+        for key in unborn {
+            self.stillborn(key, "the process that makes sandboxes ended");
+        }
+        let setting = Setting { tree: &self.tree, state_dir: &self.state_dir, seccomp: &self.seccomp.last };
+        self.cradle = Cradle::start(&setting)?;
+        self.epoll.add(&self.cradle.socket, token(Source::Cradle, 0))
     }
 
     /// A supervisor's status socket is readable.
     pub(crate) fn receive_report(&mut self, key: u64) {
         let Some(live) = self.live.get_mut(&key) else { return };
-        let mut buffer = vec![0_u8; MESSAGE_BYTES_MAX];
-        let received = sys::receive_message(&live.status, &mut buffer);
+        let received = sys::receive_message(&live.status, &mut self.buffer);
         let Ok(Some((length, fds))) = received else {
             // Its end is handled when the process is reaped.
             drop(self.epoll.remove(&live.status));
             live.kill();
             return;
         };
-        let result = match serde_json::from_slice(&buffer[..length]) {
+        let result = match serde_json::from_slice(&self.buffer[..length]) {
             Ok(Report::Prepared { runtime_api, endpoint }) => {
                 live.addresses = (runtime_api, endpoint);
                 self.prepared(key, fds).map_err(|error| Failure::setup("enter sandbox", &error))
@@ -190,17 +213,25 @@ impl Spawner {
         }
     }
 
-    /// Namespaces and mounts stand: write the id maps and let it go on.
+    /// Namespaces and mounts stand.
     fn prepared(&mut self, key: u64, mut fds: Vec<OwnedFd>) -> io::Result<()> {
         let Some(live) = self.live.get_mut(&key) else { return Ok(()) };
-        if fds.len() != 3 {
+        if fds.len() < 3 {
             return Err(io::Error::other("listeners missing"));
         }
+        live.joins = fds.split_off(3);
         live.tmp = fds.pop();
         live.listeners = fds;
+        self.map_ids(key)
+    }
+
+    /// Writes the id maps and lets PID 1 go on, once it is known who that is.
+    fn map_ids(&mut self, key: u64) -> io::Result<()> {
+        let Some(live) = self.live.get_mut(&key) else { return Ok(()) };
+        let Some(supervisor) = &live.supervisor else { return Ok(()) };
         if let Some(first) = live.slot {
             let second = first + 1;
-            let proc = PathBuf::from(format!("/proc/{}", live.pid));
+            let proc = PathBuf::from(format!("/proc/{}", supervisor.pid));
             fs::write(proc.join("setgroups"), "deny")?;
             fs::write(proc.join("gid_map"), format!("{INSIDE_GID} {first} 1\n{SUPERVISOR_GID} {second} 1\n"))?;
             fs::write(proc.join("uid_map"), format!("{INSIDE_UID} {first} 1\n{SUPERVISOR_UID} {second} 1\n"))?;
@@ -213,22 +244,24 @@ impl Spawner {
     fn entered(&mut self, key: u64, mut fds: Vec<OwnedFd>) -> io::Result<()> {
         let Some(live) = self.live.get_mut(&key) else { return Ok(()) };
         live.main = fds.pop();
-        let Start::Zygote { interpreter } = &live.create.start else {
-            live.files = None;
+        let Start::Zygote(zygote) = &live.create.start else {
             self.created(key);
             return Ok(());
         };
         let files = live.files.take().ok_or_else(|| io::Error::other("entered twice"))?;
-        let joins = live.cgroup.join_files()?;
+        let joins = std::mem::take(&mut live.joins);
         let cgroups = joins.len();
+        let supervisor = live.supervisor.as_ref().ok_or_else(|| io::Error::other("entered before it was born"))?;
         let missing = || io::Error::other("a Python sandbox needs channel and log");
-        let mut fds = vec![live.pidfd.try_clone()?, files.environment];
+        let mut fds = vec![supervisor.pidfd.try_clone()?, files.environment];
         fds.extend([files.channel.ok_or_else(missing)?, files.output, files.log.ok_or_else(missing)?]);
         fds.extend(joins);
         let (runtime_api, endpoint) = live.addresses.clone();
-        let order = ForkOrder { key, uid: INSIDE_UID, gid: INSIDE_GID, runtime_api, endpoint, fds, cgroups };
+        let (pids_max, vacant) = (live.create.pids_max, live.create.folders.is_none());
+        let (uid, gid) = (INSIDE_UID, INSIDE_GID);
+        let order = ForkOrder { key, uid, gid, pids_max, vacant, runtime_api, endpoint, fds, cgroups };
         live.phase = Phase::Forking;
-        self.zygotes.order(interpreter, order)
+        self.zygotes.order(zygote, order)
     }
 
     /// The daemon gets its sandbox.
@@ -236,7 +269,7 @@ impl Spawner {
         let Some(live) = self.live.get_mut(&key) else { return };
         live.phase = Phase::Running;
         let listeners = std::mem::take(&mut live.listeners);
-        let (pid, uid) = (live.pid, live.slot);
+        let (pid, uid) = (live.supervisor.as_ref().map_or(0, |supervisor| supervisor.pid), live.slot);
         self.send(&Message::Created { request: key, pid, uid }, &listeners);
     }
 
@@ -269,7 +302,9 @@ impl Spawner {
     pub(crate) fn supervisor_ended(&mut self, key: u64) {
         self.receive_pending_report(key);
         let Some(mut live) = self.live.remove(&key) else { return };
-        sys_process::reap(live.pid, Wait::Block);
+        if let Some(supervisor) = &live.supervisor {
+            sys_process::reap(supervisor.pid, Wait::Block);
+        }
         if live.exit.is_none() {
             let exit = live.ended(None, Some(libc::SIGKILL));
             if live.phase == Phase::Running {
@@ -279,6 +314,11 @@ impl Spawner {
                 self.send(&Message::Failed { request: key, failure }, &[]);
             }
         }
+        self.bury(live);
+    }
+
+    /// Nothing of it runs any more.
+    fn bury(&mut self, live: Live) {
         if let Some(first) = live.slot {
             self.slots.give_back(first);
         }
@@ -290,12 +330,12 @@ impl Spawner {
 
     /// A zygote's socket is readable.
     pub(crate) fn zygote_event(&mut self, number: usize) {
-        let Some(interpreter) = self.zygote_paths.get(number).cloned() else { return };
-        if let Some(socket) = self.zygotes.socket(&interpreter)
+        let Some(zygote) = self.zygote_keys.get(number).cloned() else { return };
+        if let Some(socket) = self.zygotes.socket(&zygote)
             && let Ok(waiting) = socket.try_clone()
         {
-            let warmers = self.zygotes.take_warmers(&interpreter);
-            match self.zygotes.receive(&interpreter) {
+            let warmers = self.zygotes.take_warmers(&zygote);
+            match self.zygotes.receive(&zygote) {
                 Ok(ZygoteEvent::Report(report)) => {
                     for request in warmers {
                         self.send(&Message::Done { request }, &[]);
@@ -304,7 +344,7 @@ impl Spawner {
                 }
                 result => {
                     drop(self.epoll.remove(&waiting));
-                    let mut failed = self.zygotes.remove(&interpreter);
+                    let mut failed = self.zygotes.remove(&zygote);
                     if let Ok(ZygoteEvent::Gone { failed: more }) = result {
                         failed.extend(more);
                     }
@@ -315,17 +355,16 @@ impl Spawner {
                     for key in failed {
                         self.give_up(key, failure.clone());
                     }
-                    self.orphaned(&interpreter);
+                    self.orphaned(&zygote);
                 }
             }
         }
     }
 
     /// Nobody would report the end of functions forked from a zygote that is gone: they end with it.
-    fn orphaned(&mut self, gone: &Path) {
+    fn orphaned(&mut self, gone: &ZygoteKey) {
         let from_it = |live: &&Live| {
-            live.phase == Phase::Running
-                && matches!(&live.create.start, Start::Zygote { interpreter } if interpreter == gone)
+            live.phase == Phase::Running && matches!(&live.create.start, Start::Zygote(zygote) if zygote == gone)
         };
         let keys: Vec<u64> = self.live.values().filter(from_it).map(|live| live.key).collect();
         for key in keys {
@@ -344,16 +383,4 @@ impl Spawner {
             },
         }
     }
-}
-
-fn runtime_files(create: &Create, fds: Vec<OwnedFd>) -> Result<RuntimeFiles, Failure> {
-    let which = create.runtime_fds;
-    let missing = || Failure::Invalid("descriptors missing".to_owned());
-    let mut fds = fds.into_iter();
-    let environment = fds.next().ok_or_else(missing)?;
-    let output = fds.next().ok_or_else(missing)?;
-    let log = (which != RuntimeFds::None).then(|| fds.next().ok_or_else(missing)).transpose()?;
-    let channel = (which == RuntimeFds::LogAndChannel).then(|| fds.next().ok_or_else(missing)).transpose()?;
-    let extension_output = (!create.extensions.is_empty()).then(|| fds.next().ok_or_else(missing)).transpose()?;
-    Ok(RuntimeFiles { environment, output, log, channel, extension_output })
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use crate::cgroup::Cgroup;
 use crate::memory_watch::used_bytes;
 use crate::protocol::Create;
-use crate::supervisor::{CONTINUE, SOCKET, START, STOP};
+use crate::supervisor::{CONTINUE, SOCKET, START, STOP, WATCH};
 use crate::sys;
 use crate::sys_process;
 use crate::{Exit, SandboxStats};
@@ -15,7 +15,7 @@ use crate::{Exit, SandboxStats};
 /// How far a sandbox has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// PID 1 makes namespaces and mounts.
+    /// PID 1 makes cgroups, namespaces and mounts.
     Preparing,
     /// PID 1 has its maps and enters the user namespace (and executes the program).
     Entering,
@@ -34,6 +34,12 @@ pub(crate) struct RuntimeFiles {
     pub extension_output: Option<OwnedFd>,
 }
 
+/// PID 1 of a sandbox.
+pub(crate) struct Supervisor {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
 pub(crate) struct Live {
     pub key: u64,
     pub create: Create,
@@ -43,14 +49,18 @@ pub(crate) struct Live {
     pub network: Option<u32>,
     /// First host uid, to be given back; `None` for an ordinary user.
     pub slot: Option<u32>,
-    pub pid: i32,
-    pub pidfd: OwnedFd,
+    /// PID 1; `None` until the cradle has told.
+    pub supervisor: Option<Supervisor>,
     pub status: OwnedFd,
     pub files: Option<RuntimeFiles>,
     /// Runtime API and endpoint, until the daemon gets them.
     pub listeners: Vec<OwnedFd>,
     pub addresses: (String, String),
     pub tmp: Option<OwnedFd>,
+    /// Files to join the cgroups with, until the zygote gets them.
+    pub joins: Vec<OwnedFd>,
+    /// It has to end as soon as it can be ended.
+    pub doomed: bool,
     /// The main process, if it was executed.
     pub main: Option<OwnedFd>,
     /// Who asked for a socket, in order.
@@ -68,8 +78,11 @@ impl Live {
             // Without a freezer there is nothing to thaw: SIGKILL ends a stopped process.
             drop(self.cgroup.thaw());
         }
-        // Fails only if it has ended already.
-        drop(sys_process::kill_pidfd(&self.pidfd, libc::SIGKILL));
+        self.doomed = true;
+        if let Some(supervisor) = &self.supervisor {
+            // Fails only if it has ended already.
+            drop(sys_process::kill_pidfd(&supervisor.pidfd, libc::SIGKILL));
+        }
     }
 
     pub(crate) fn freeze(&mut self) -> io::Result<()> {
@@ -97,6 +110,13 @@ impl Live {
             Some(main) => sys_process::kill_pidfd(main, libc::SIGTERM),
             None => self.cgroup.signal_all(libc::SIGTERM),
         }
+    }
+
+    /// From now on its supervisor sees to it that it takes no more memory than this.
+    pub(crate) fn watch_memory(&self, bytes: u64) -> io::Result<()> {
+        let mut message = WATCH.to_vec();
+        message.extend(bytes.to_le_bytes());
+        sys::send_message(&self.status, &message, &[])
     }
 
     pub(crate) fn start_program(&mut self) -> io::Result<()> {

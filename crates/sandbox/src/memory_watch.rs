@@ -70,7 +70,8 @@ pub(crate) enum Verdict {
 pub(crate) struct MemoryWatch {
     files: MemoryFiles,
     tmp: File,
-    limit_bytes: u64,
+    /// `None`: nothing is watched yet.
+    limit_bytes: Option<u64>,
     /// Readable when charged memory has passed the point asked for last. v1 only.
     pub event: Option<OwnedFd>,
     /// Frozen sandboxes are not sampled.
@@ -78,15 +79,23 @@ pub(crate) struct MemoryWatch {
 }
 
 impl MemoryWatch {
-    pub(crate) fn start(files: MemoryFiles, tmp: File, limit_bytes: u64) -> io::Result<MemoryWatch> {
-        let mut watch = MemoryWatch { files, tmp, limit_bytes, event: None, paused: false };
-        watch.arm(limit_bytes)?;
+    pub(crate) fn start(files: MemoryFiles, tmp: File, limit_bytes: Option<u64>) -> io::Result<MemoryWatch> {
+        let mut watch = MemoryWatch { files, tmp, limit_bytes: None, event: None, paused: false };
+        if let Some(limit_bytes) = limit_bytes {
+            watch.limit(limit_bytes)?;
+        }
         Ok(watch)
+    }
+
+    /// From now on no more than this is allowed.
+    pub(crate) fn limit(&mut self, limit_bytes: u64) -> io::Result<()> {
+        self.limit_bytes = Some(limit_bytes);
+        self.arm(limit_bytes)
     }
 
     /// How long to wait at most before the next [`MemoryWatch::check`] without an event.
     pub(crate) fn interval(&self) -> Option<Duration> {
-        (self.event.is_none() && !self.paused).then_some(SAMPLE_INTERVAL)
+        (self.event.is_none() && self.limit_bytes.is_some() && !self.paused).then_some(SAMPLE_INTERVAL)
     }
 
     /// True where there is no cgroup, and so no freezer either.
@@ -97,16 +106,17 @@ impl MemoryWatch {
     /// Compares memory without `/tmp` with the limit, and has the kernel report the next point where it could exceed
     /// it.
     pub(crate) fn check(&mut self) -> io::Result<Verdict> {
+        let Some(limit_bytes) = self.limit_bytes else { return Ok(Verdict::Within) };
         let in_tmp = match self.files {
             MemoryFiles::Processes => 0,
             _ => used_bytes(&self.tmp),
         };
         let counted = self.files.unreclaimable()?.saturating_sub(in_tmp);
-        if counted > self.limit_bytes {
+        if counted > limit_bytes {
             return Ok(Verdict::Exceeded);
         }
         if let MemoryFiles::V1 { usage, .. } = &self.files {
-            let room = (self.limit_bytes - counted).max(STEP_BYTES);
+            let room = (limit_bytes - counted).max(STEP_BYTES);
             self.arm(number(usage)? + room)?;
         }
         Ok(Verdict::Within)

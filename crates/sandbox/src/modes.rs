@@ -114,7 +114,10 @@ fn guarantees(mode: Mode, no_cgroup: bool) -> Vec<Guarantee> {
         ("CPU share: MemorySize/1769 vCPU", limited((Kernel, "cgroup cpu quota"), (Not, "no cgroup"))),
         (
             "processes and threads limit",
-            limited((Kernel, "cgroup pids"), (Partial, "RLIMIT_NPROC, per user namespace")),
+            match mode {
+                Mode::RootV1 => (Kernel, "RLIMIT_NPROC of a host uid of its own"),
+                _ => limited((Kernel, "cgroup pids"), (Partial, "RLIMIT_NPROC, per user namespace")),
+            },
         ),
         ("/tmp size", (Kernel, "sized tmpfs, bounded inodes")),
         ("freeze between invokes", limited((Kernel, "cgroup freezer"), (Partial, "SIGSTOP"))),

@@ -37,6 +37,9 @@ const ETC_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Where the embedded files of the runtimes are.
 pub(crate) const RUNTIME_DIR: &str = "/var/lang/gust";
 
+/// Where the AWS SDK is.
+pub(crate) const SDK_DIR: &str = "/var/runtime";
+
 /// Where a sandbox for Node.js has it, as on Lambda.
 pub(crate) const NODE_PATH: &str = "/var/lang/bin/node";
 
@@ -51,9 +54,11 @@ const RUNTIME_FILES: &[(&str, &str)] = &[
     ("runtime_streams.js", include_str!("../../../runtimes/node/runtime_streams.js")),
     ("runtime_transports.js", include_str!("../../../runtimes/node/runtime_transports.js")),
     ("bootstrap.py", include_str!("../../../runtimes/python/bootstrap.py")),
+    ("rehearsal.py", include_str!("../../../runtimes/python/rehearsal.py")),
     ("runtime_logs.py", include_str!("../../../runtimes/python/runtime_logs.py")),
     ("runtime_payload.py", include_str!("../../../runtimes/python/runtime_payload.py")),
     ("runtime_transports.py", include_str!("../../../runtimes/python/runtime_transports.py")),
+    ("sdk.py", include_str!("../../../runtimes/python/sdk.py")),
     ("zygote.py", include_str!("../../../runtimes/python/zygote.py")),
 ];
 
@@ -139,15 +144,10 @@ pub(crate) struct OwnTrees {
 
 impl OwnTrees {
     pub(crate) fn open(folders: &Folders) -> io::Result<OwnTrees> {
-        let read_only = |path: &Path| -> io::Result<OwnedFd> {
-            let tree = sys::clone_tree(path).step(&format!("open {}", path.display()))?;
-            sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Recursive).step("protect a package folder")?;
-            Ok(tree)
-        };
         Ok(OwnTrees {
-            code: read_only(&folders.code_dir)?,
-            layers: folders.layers_dir.as_deref().map(read_only).transpose()?,
-            sdk: folders.sdk_dir.as_deref().map(read_only).transpose()?,
+            code: read_only_tree(&folders.code_dir)?,
+            layers: folders.layers_dir.as_deref().map(read_only_tree).transpose()?,
+            sdk: folders.sdk_dir.as_deref().map(read_only_tree).transpose()?,
         })
     }
 
@@ -158,10 +158,17 @@ impl OwnTrees {
             sys::attach(layers, Path::new("/opt")).step("attach /opt")?;
         }
         if let Some(sdk) = &self.sdk {
-            sys::attach(sdk, Path::new("/var/runtime")).step("attach /var/runtime")?;
+            sys::attach(sdk, Path::new(SDK_DIR)).step("attach /var/runtime")?;
         }
         Ok(())
     }
+}
+
+/// A detached copy of a host folder, to be attached elsewhere.
+pub(crate) fn read_only_tree(path: &Path) -> io::Result<OwnedFd> {
+    let tree = sys::clone_tree(path).step(&format!("open {}", path.display()))?;
+    sys::protect(&tree, RDONLY | NOSUID | NODEV, Depth::Recursive).step("protect a package folder")?;
+    Ok(tree)
 }
 
 /// `/tmp` of one sandbox.
@@ -187,17 +194,23 @@ pub(crate) fn assemble(trees: Option<&OwnTrees>, tmp: &Tmp, devices: Devices) ->
             result => result.step("mask /proc")?,
         }
     }
-    // One inode per 16 KiB, as ext4 has it on Lambda; 1777 as every program expects /tmp to be.
-    let options = format!(
-        "size={}m,nr_inodes={},mode=1777,uid={},gid={}",
-        tmp.size_mb,
-        u64::from(tmp.size_mb) * 64,
-        tmp.uid,
-        tmp.gid
-    );
+    // 1777 as every program expects /tmp to be.
+    let options = format!("{},mode=1777,uid={},gid={}", tmp_size(tmp.size_mb), tmp.uid, tmp.gid);
     let options = CString::new(options).expect("digits hold no NUL");
     sys::mount(Some(c"tmp"), Path::new("/tmp"), Some(c"tmpfs"), libc::MS_NOSUID | libc::MS_NODEV, Some(&options))
         .step("mount /tmp")
+}
+
+/// One inode per 16 KiB, as ext4 has it on Lambda.
+fn tmp_size(size_mb: u32) -> String {
+    format!("size={size_mb}m,nr_inodes={}", u64::from(size_mb) * 64)
+}
+
+/// Gives `/tmp` of the current mount namespace another size.
+pub(crate) fn resize_tmp(size_mb: u32) -> io::Result<()> {
+    let options = CString::new(tmp_size(size_mb)).expect("digits hold no NUL");
+    let flags = libc::MS_REMOUNT | libc::MS_NOSUID | libc::MS_NODEV;
+    sys::mount(None, Path::new("/tmp"), None, flags, Some(&options)).step("resize /tmp")
 }
 
 /// Read-only as a whole: /proc/sys and sysrq-trigger cannot be written, nor can a process lower its oom_score_adj. Other

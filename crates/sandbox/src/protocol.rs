@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, Egress, Exit, ExtensionEnd, Folders, NatRange, SandboxStats};
+use crate::{Capabilities, Egress, Exit, ExtensionEnd, Folders, NatRange, SandboxStats, Sizes};
 
 /// Largest message in bytes. The environment is not in it: it travels in a memfd.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -28,10 +28,11 @@ pub(crate) enum Op {
         interpreter: PathBuf,
         prefix: PathBuf,
     },
-    /// Shows a function's folders in a sandbox that was made without any.
+    /// Shows a function's folders in a sandbox that was made without any, and sets its limits unless it has them.
     Attach {
         key: u64,
         folders: Folders,
+        sizes: Sizes,
     },
     Kill {
         key: u64,
@@ -82,8 +83,8 @@ pub(crate) struct Create {
     pub prefix: Option<PathBuf>,
     /// To be shown at /var/lang/bin/node: the executable of Node.js.
     pub node: Option<PathBuf>,
-    pub memory_mb: u32,
-    pub tmp_mb: u32,
+    /// `None`: they come with [`Op::Attach`].
+    pub sizes: Option<Sizes>,
     pub pids_max: u32,
     pub egress: Egress,
     pub hostname: String,
@@ -94,18 +95,39 @@ pub(crate) struct Create {
 /// How the main process comes to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Start {
-    /// Forked from the zygote of this interpreter.
-    Zygote { interpreter: PathBuf },
+    /// Forked from this zygote.
+    Zygote(ZygoteKey),
     /// Executed: path and the whole argument list.
     Exec { path: String, argv: Vec<String> },
+    /// Waits on its channel for what it shall execute.
+    Stub,
+}
+
+/// Which zygote.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct ZygoteKey {
+    pub interpreter: PathBuf,
+    /// The folder of the AWS SDK that it has loaded, if any.
+    pub sdk: Option<PathBuf>,
 }
 
 /// Which descriptors beside environment and output belong to the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RuntimeFds {
     None,
+    Channel,
     Log,
     LogAndChannel,
+}
+
+impl RuntimeFds {
+    pub(crate) fn has_log(self) -> bool {
+        matches!(self, RuntimeFds::Log | RuntimeFds::LogAndChannel)
+    }
+
+    pub(crate) fn has_channel(self) -> bool {
+        matches!(self, RuntimeFds::Channel | RuntimeFds::LogAndChannel)
+    }
 }
 
 /// Spawner to daemon.
@@ -185,7 +207,8 @@ impl Failure {
 /// Supervisor to spawner.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// Namespaces and mounts stand; waits for its id maps. With both listeners, and `/tmp` of the sandbox.
+    /// Namespaces and mounts stand; waits for its id maps. With both listeners, `/tmp` of the sandbox, and for a zygote's
+    /// child the files that it joins the cgroups with.
     Prepared {
         runtime_api: String,
         endpoint: String,
@@ -215,6 +238,9 @@ pub(crate) struct Fork<'a> {
     pub key: u64,
     pub uid: u32,
     pub gid: u32,
+    pub pids_max: u32,
+    /// The function comes later, over the channel.
+    pub vacant: bool,
     pub cgroups: usize,
     pub runtime_api: &'a str,
     pub endpoint: &'a str,

@@ -14,18 +14,20 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::attach;
+use crate::attach::{self, Home};
 use crate::cgroup::{Cgroup, Tree};
+use crate::cradle::{Cradle, Setting};
 use crate::live::Live;
 use crate::modes;
 use crate::network::{self, NatConfig, Network, Pool};
-use crate::protocol::{Failure, MESSAGE_BYTES_MAX, Message, Op, Request};
+use crate::protocol::{Failure, MESSAGE_BYTES_MAX, Message, Op, Request, ZygoteKey};
+use crate::seccomp::Filters;
 use crate::skeletons::Skeletons;
 use crate::slots::Slots;
 use crate::sys;
 use crate::sys_process::{self, Epoll};
 use crate::zygotes::Zygotes;
-use crate::{Capabilities, Egress};
+use crate::{Capabilities, Egress, Folders, Sizes};
 
 /// The first argument of a spawner; the second is its [`Settings`].
 pub(crate) const SPAWNER_ARGUMENT: &str = "__spawner";
@@ -54,6 +56,7 @@ pub(crate) enum Source {
     Process,
     Zygote,
     Network,
+    Cradle,
 }
 
 pub(crate) fn token(source: Source, key: u64) -> u64 {
@@ -66,13 +69,15 @@ fn source(token: u64) -> (Source, u64) {
         1 => Source::Status,
         2 => Source::Process,
         3 => Source::Zygote,
-        _ => Source::Network,
+        4 => Source::Network,
+        _ => Source::Cradle,
     };
     (source, token >> 3)
 }
 
 pub(crate) struct Spawner {
     control: OwnedFd,
+    home: Home,
     pub(crate) epoll: Epoll,
     pub(crate) capabilities: Capabilities,
     pub(crate) tree: Tree,
@@ -80,9 +85,12 @@ pub(crate) struct Spawner {
     pub(crate) network: Pool,
     pub(crate) skeletons: Skeletons,
     pub(crate) zygotes: Zygotes,
-    /// Interpreters by the number in their epoll token.
-    pub(crate) zygote_paths: Vec<PathBuf>,
-    pub(crate) seccomp: Vec<Vec<u8>>,
+    /// Zygotes by the number in their epoll token.
+    pub(crate) zygote_keys: Vec<ZygoteKey>,
+    pub(crate) seccomp: Filters,
+    pub(crate) cradle: Cradle,
+    /// For one message, whoever sends it.
+    pub(crate) buffer: Vec<u8>,
     pub(crate) state_dir: PathBuf,
     pub(crate) live: HashMap<u64, Live>,
     /// Sandboxes whose processes are gone but whose cgroups were still busy.
@@ -126,21 +134,32 @@ impl Spawner {
             network::sweep(&settings.state_dir);
         }
         tree.sweep()?;
-        let seccomp = crate::seccomp::programs().map_err(io::Error::other)?;
+        let seccomp = crate::seccomp::filters().map_err(io::Error::other)?;
+        if !root {
+            // Without it, only root may install a filter. Whatever is forked here has it in the end.
+            sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
+        }
+        sys::set_seccomp(&seccomp.first)?;
+        let setting = Setting { tree: &tree, state_dir: &settings.state_dir, seccomp: &seccomp.last };
+        let cradle = Cradle::start(&setting)?;
         let epoll = Epoll::new()?;
         epoll.add(&control, token(Source::Control, 0))?;
+        epoll.add(&cradle.socket, token(Source::Cradle, 0))?;
         sys::send_message(&control, &serde_json::to_vec(&Message::Hello(capabilities.clone()))?, &[])?;
         Ok(Spawner {
             control,
+            home: Home::remember()?,
             epoll,
             capabilities,
             tree,
             slots: Slots::new(settings.uid_base, settings.uid_count),
             network: Pool::new(settings.data_id, settings.state_dir.clone(), settings.nat),
             skeletons: Skeletons::new(settings.state_dir.join("root")),
-            zygotes: Zygotes::new(seccomp.clone()),
-            zygote_paths: Vec::new(),
+            zygotes: Zygotes::new(seccomp.last.clone()),
+            zygote_keys: Vec::new(),
             seccomp,
+            cradle,
+            buffer: vec![0; MESSAGE_BYTES_MAX],
             state_dir: settings.state_dir,
             live: HashMap::new(),
             removing: Vec::new(),
@@ -167,6 +186,7 @@ impl Spawner {
                     Source::Process => self.supervisor_ended(key),
                     Source::Zygote => self.zygote_event(key as usize),
                     Source::Network => self.network_event(),
+                    Source::Cradle => self.cradle_event()?,
                 }
             }
             self.retry_removals();
@@ -185,14 +205,13 @@ impl Spawner {
     }
 
     fn receive_request(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0_u8; MESSAGE_BYTES_MAX];
-        let Ok(Some((length, fds))) = sys::receive_message(&self.control, &mut buffer) else {
+        let Ok(Some((length, fds))) = sys::receive_message(&self.control, &mut self.buffer) else {
             self.epoll.remove(&self.control)?;
             self.end();
             return Ok(());
         };
         // Only the daemon writes here: what cannot be read is a bug, and ends everything.
-        let request: Request = serde_json::from_slice(&buffer[..length])?;
+        let request: Request = serde_json::from_slice(&self.buffer[..length])?;
         let number = request.request;
         let result = match request.op {
             Op::Create(create) if self.ending.is_none() => {
@@ -203,12 +222,13 @@ impl Spawner {
             }
             Op::Warm { interpreter, prefix } => {
                 let prefix = (!prefix.starts_with("/usr")).then_some(prefix);
-                match self.ensure_zygote(&interpreter, prefix.as_deref()) {
-                    Ok(()) if !self.zygotes.wait_ready(&interpreter, number) => return Ok(()),
+                let zygote = ZygoteKey { interpreter, sdk: None };
+                match self.ensure_zygote(&zygote, prefix.as_deref()) {
+                    Ok(()) if !self.zygotes.wait_ready(&zygote, number) => return Ok(()),
                     result => result,
                 }
             }
-            Op::Attach { key, folders } => self.with(key, |live| attach::attach(live, folders)),
+            Op::Attach { key, folders, sizes } => self.attach(key, folders, sizes),
             Op::Kill { key } => {
                 if let Some(live) = self.live.get_mut(&key) {
                     live.kill();
@@ -251,6 +271,13 @@ impl Spawner {
         Ok(())
     }
 
+    fn attach(&mut self, key: u64, folders: Folders, sizes: Sizes) -> io::Result<()> {
+        match self.live.get_mut(&key) {
+            Some(live) => attach::attach(&self.home, live, folders, sizes),
+            None => Err(io::Error::other("no such sandbox")),
+        }
+    }
+
     fn with(&mut self, key: u64, action: impl FnOnce(&mut Live) -> io::Result<()>) -> io::Result<()> {
         match self.live.get_mut(&key) {
             Some(live) => action(live),
@@ -258,13 +285,13 @@ impl Spawner {
         }
     }
 
-    pub(crate) fn ensure_zygote(&mut self, interpreter: &Path, prefix: Option<&Path>) -> io::Result<()> {
-        if let Some(socket) = self.zygotes.ensure(interpreter, prefix, &mut self.skeletons)? {
-            let known = self.zygote_paths.iter().position(|path| path == interpreter);
-            let number = known.unwrap_or(self.zygote_paths.len());
+    pub(crate) fn ensure_zygote(&mut self, key: &ZygoteKey, prefix: Option<&Path>) -> io::Result<()> {
+        if let Some(socket) = self.zygotes.ensure(key, prefix, &mut self.skeletons)? {
+            let known = self.zygote_keys.iter().position(|other| other == key);
+            let number = known.unwrap_or(self.zygote_keys.len());
             self.epoll.add(socket, token(Source::Zygote, number as u64))?;
             if known.is_none() {
-                self.zygote_paths.push(interpreter.to_owned());
+                self.zygote_keys.push(key.clone());
             }
         }
         Ok(())
@@ -363,7 +390,8 @@ mod tests {
 
     #[test]
     fn tokens_come_apart_again() {
-        for kind in [Source::Control, Source::Status, Source::Process, Source::Zygote, Source::Network] {
+        let all = [Source::Control, Source::Status, Source::Process, Source::Zygote, Source::Network, Source::Cradle];
+        for kind in all {
             assert_eq!(source(token(kind, 77)), (kind, 77));
         }
     }

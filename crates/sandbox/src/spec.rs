@@ -23,6 +23,9 @@ pub struct SandboxSpec {
     pub layers_dir: Option<PathBuf>,
     /// Host folder with the AWS SDK, shown read-only at `/var/runtime`. `None`: an empty folder.
     pub sdk_dir: Option<PathBuf>,
+    /// Whether a forked Python shall have the SDK of `sdk_dir` loaded already, once that is possible: the function cannot
+    /// tell, but for the time it takes.
+    pub preload_sdk: bool,
     /// The function's whole environment. `AWS_LAMBDA_RUNTIME_API` and, unless present, `AWS_ENDPOINT_URL` are added
     /// here, because only the sandbox knows its ports. Handed over in a memfd that the spawner never reads.
     pub env: Vec<(String, String)>,
@@ -81,6 +84,15 @@ pub struct Folders {
     pub layers_dir: Option<PathBuf>,
     /// For `/var/runtime`.
     pub sdk_dir: Option<PathBuf>,
+}
+
+/// How large a function is, see [`SandboxSpec`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sizes {
+    /// MemorySize in MiB.
+    pub memory_mb: u32,
+    /// The size of `/tmp` in MiB.
+    pub tmp_mb: u32,
 }
 
 /// What a sandbox runs.

@@ -13,10 +13,12 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::Egress;
+use crate::cgroup::Cgroup;
 use crate::extension_processes;
 use crate::memory_watch::{MemoryFiles, MemoryWatch};
 use crate::mounts::{self, Devices, OwnTrees, SkeletonKey, Step, Tmp};
 use crate::protocol::{Create, Failure, Report, Start};
+use crate::stub;
 use crate::supervisor_watch::Watch;
 use crate::sys::{self, Forked};
 use crate::sys_process;
@@ -31,7 +33,10 @@ pub(crate) const SUPERVISOR_GID: u32 = 991;
 /// Where the function's descriptors are, for a Python runtime that is executed.
 const CHANNEL_FD: RawFd = 3;
 const LOG_FD: RawFd = 4;
-const ABOVE_ALL_TARGETS: RawFd = 10;
+pub(crate) const ABOVE_ALL_TARGETS: RawFd = 10;
+
+/// The size of `/tmp` before the function is known: it is empty then.
+const TMP_MB_AT_FIRST: u32 = 1;
 
 /// On the kernel's scale of -1000 to 1000: when the host runs out of memory, functions go first.
 pub(crate) const OOM_SCORE_ADJ: &str = "500";
@@ -43,6 +48,8 @@ pub(crate) const STOP: &[u8] = b"S";
 pub(crate) const CONTINUE: &[u8] = b"C";
 /// Spawner to supervisor: let the program start that waits for the extensions.
 pub(crate) const START: &[u8] = b"R";
+/// Spawner to supervisor, with a number of bytes: the function may have that much memory.
+pub(crate) const WATCH: &[u8] = b"M";
 /// Spawner to supervisor: send a TCP socket of this network.
 pub(crate) const SOCKET: &[u8] = b"N";
 
@@ -75,14 +82,16 @@ pub(crate) struct Plan<'a> {
     pub log: Option<&'a OwnedFd>,
     pub channel: Option<&'a OwnedFd>,
     pub extension_output: Option<&'a OwnedFd>,
-    pub joins: &'a [OwnedFd],
-    pub memory: MemoryFiles,
-    pub memory_bytes: u64,
+    /// Not there yet.
+    pub cgroup: Cgroup,
+    /// Files to join them with, once they are there.
+    pub joins: Vec<OwnedFd>,
     pub root: Root,
     /// The network namespace that was made for it ([`Egress::Nat`]).
     pub network: Option<&'a OwnedFd>,
     pub ids: HostIds,
-    pub seccomp: &'a [Vec<u8>],
+    /// The last part of the filter; this process has inherited the first.
+    pub seccomp: &'a [u8],
 }
 
 /// Runs PID 1 of a sandbox in a process just forked into a new pid namespace.
@@ -104,7 +113,7 @@ pub(crate) fn run(plan: Plan<'_>) -> ! {
     sys::exit_now(code)
 }
 
-fn supervise(plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
+fn supervise(mut plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
     close_foreign_descriptors(&plan)?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
     if matches!(plan.ids, HostIds::Same { .. }) {
@@ -114,6 +123,7 @@ fn supervise(plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ).step("set oom_score_adj")?;
     sys::new_session().step("new session")?;
     let child_signals = sys_process::child_signal_fd().step("watch children")?;
+    let memory = make_cgroup(&mut plan).step("make cgroups")?;
     let (addresses, tmp) = prepare(&plan)?;
     let mut buffer = [0_u8; 16];
     match sys::receive_message(plan.status, &mut buffer)? {
@@ -126,16 +136,18 @@ fn supervise(plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
         Start::Exec { path, argv } => {
             Some(start_program(&plan, &main_program(&plan, path, argv, gate_reader)?, &addresses)?)
         }
-        Start::Zygote { .. } => None,
+        Start::Stub => Some(stub::start(&plan, &addresses)?),
+        Start::Zygote(_) => None,
     };
     give_up_privileges(&plan)?;
     let mut keep = vec![status.as_raw_fd(), child_signals.as_raw_fd(), tmp.as_raw_fd()];
-    keep.extend(plan.memory.fds().into_iter().chain(&gate).map(AsRawFd::as_raw_fd));
+    keep.extend(memory.fds().into_iter().chain(&gate).map(AsRawFd::as_raw_fd));
     keep.extend(main.iter().map(|main| main.pidfd.as_raw_fd()));
     sys::close_all_except(&keep)?;
     let pidfd: Vec<_> = main.iter().map(|main| main.pidfd.as_fd()).collect();
     report(status, &Report::Entered, &pidfd);
-    let memory = MemoryWatch::start(plan.memory, tmp, plan.memory_bytes).step("watch memory")?;
+    let limit_bytes = plan.create.limits().map(|limits| limits.memory_bytes);
+    let memory = MemoryWatch::start(memory, tmp, limit_bytes).step("watch memory")?;
     Watch { status, child_signals, memory, main_pid: main.map(|main| main.pid), extensions, gate }.run()
 }
 
@@ -202,13 +214,21 @@ fn close_foreign_descriptors(plan: &Plan<'_>) -> io::Result<()> {
     let mut keep = vec![2, plan.status.as_raw_fd(), plan.environment.as_raw_fd(), plan.output.as_raw_fd()];
     let pipes = plan.log.into_iter().chain(plan.channel).chain(plan.extension_output);
     keep.extend(pipes.map(AsRawFd::as_raw_fd));
-    keep.extend(plan.joins.iter().map(AsRawFd::as_raw_fd));
-    keep.extend(plan.memory.fds().into_iter().map(AsRawFd::as_raw_fd));
     if let Root::Copy(namespace) = &plan.root {
         keep.push(namespace.as_raw_fd());
     }
     keep.extend(plan.network.map(AsRawFd::as_raw_fd));
     sys::close_all_except(&keep)
+}
+
+/// Makes the sandbox's cgroups, whose folders nobody inside sees, and opens what is needed of them.
+fn make_cgroup(plan: &mut Plan<'_>) -> io::Result<MemoryFiles> {
+    plan.cgroup.make()?;
+    if let Some(limits) = plan.create.limits() {
+        plan.cgroup.limit(&limits)?;
+    }
+    plan.joins = plan.cgroup.join_files()?;
+    plan.cgroup.memory_files()
 }
 
 /// The two addresses a function is told.
@@ -257,7 +277,8 @@ fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
         HostIds::Own { first } => (first, first, Devices::Make),
         HostIds::Same { .. } => (INSIDE_UID, INSIDE_GID, Devices::Bind),
     };
-    mounts::assemble(trees.as_ref(), &Tmp { size_mb: create.tmp_mb, uid, gid }, devices)?;
+    let size_mb = create.sizes.map_or(TMP_MB_AT_FIRST, |sizes| sizes.tmp_mb);
+    mounts::assemble(trees.as_ref(), &Tmp { size_mb, uid, gid }, devices)?;
     let tmp = File::open("/tmp").step("open /tmp")?;
     if matches!(plan.ids, HostIds::Own { .. }) {
         sys::unshare(libc::CLONE_NEWUSER).step("new user namespace")?;
@@ -268,7 +289,12 @@ fn prepare(plan: &Plan<'_>) -> io::Result<(Addresses, File)> {
     };
     let prepared =
         Report::Prepared { runtime_api: addresses.runtime_api.clone(), endpoint: addresses.endpoint.clone() };
-    report(plan.status, &prepared, &[runtime_api.as_fd(), endpoint.as_fd(), tmp.as_fd()]);
+    let mut fds = vec![runtime_api.as_fd(), endpoint.as_fd(), tmp.as_fd()];
+    if matches!(create.start, Start::Zygote(_)) {
+        // What the zygote forks joins by itself.
+        fds.extend(plan.joins.iter().map(AsFd::as_fd));
+    }
+    report(plan.status, &prepared, &fds);
     Ok((addresses, tmp))
 }
 
@@ -318,25 +344,14 @@ fn become_program(
     addresses: &Addresses,
     error_fd: RawFd,
 ) -> io::Result<io::Error> {
-    for join in plan.joins {
-        File::from(join.try_clone()?).write_all(b"0").step("join cgroup")?;
-    }
+    join_cgroups(plan)?;
     sys::new_session()?;
     std::env::set_current_dir(program.directory).step("enter the working directory")?;
     let environment = environment(plan, program, addresses)?;
     let argv: Vec<CString> = program.argv.iter().map(|text| c_string(text)).collect::<io::Result<_>>()?;
     let path = c_string(program.path)?;
     place_descriptors(program, error_fd)?;
-    limit_process()?;
-    sys_process::reset_signals();
-    sys::set_umask(0o022);
-    sys::drop_bounding_set().step("drop capabilities")?;
-    sys::set_ids(INSIDE_UID, INSIDE_GID).step("become the function's user")?;
-    sys::clear_capability_sets().step("drop capabilities")?;
-    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-    for filter in plan.seccomp {
-        sys::set_seccomp(filter).step("install seccomp filter")?;
-    }
+    confine(plan)?;
     if let Some(gate) = &program.gate {
         let mut byte = [0];
         // The end: the supervisor has gone, and this process with it in a moment.
@@ -346,16 +361,33 @@ fn become_program(
     Ok(io::Error::other(format!("{NOT_EXECUTED}{}: {}", program.path, reason(&error))))
 }
 
+/// Enters the sandbox's cgroups.
+pub(crate) fn join_cgroups(plan: &Plan<'_>) -> io::Result<()> {
+    plan.joins.iter().try_for_each(|join| File::from(join.try_clone()?).write_all(b"0")).step("join cgroup")
+}
+
+/// Gives up everything that makes this process more than the function's own.
+pub(crate) fn confine(plan: &Plan<'_>) -> io::Result<()> {
+    limit_process(plan.create.pids_max)?;
+    sys_process::reset_signals();
+    sys::set_umask(0o022);
+    sys::drop_bounding_set().step("drop capabilities")?;
+    sys::set_ids(INSIDE_UID, INSIDE_GID).step("become the function's user")?;
+    sys::clear_capability_sets().step("drop capabilities")?;
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
+    sys::set_seccomp(plan.seccomp).step("install seccomp filter")
+}
+
 /// Resource limits as on Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
-fn limit_process() -> io::Result<()> {
+fn limit_process(pids_max: u32) -> io::Result<()> {
     sys::limit_resource(libc::RLIMIT_NOFILE, 1024)?;
-    sys::limit_resource(libc::RLIMIT_NPROC, 1024)?;
+    sys::limit_resource(libc::RLIMIT_NPROC, pids_max.into())?;
     sys::limit_resource(libc::RLIMIT_CORE, 0)?;
     sys::limit_resource(libc::RLIMIT_MEMLOCK, 64 * 1024)?;
     sys::limit_resource(libc::RLIMIT_MSGQUEUE, 0)
 }
 
-fn c_string(text: &str) -> io::Result<CString> {
+pub(crate) fn c_string(text: &str) -> io::Result<CString> {
     CString::new(text).map_err(|_| io::Error::other("NUL byte in an argument or variable"))
 }
 
@@ -375,33 +407,37 @@ fn environment(plan: &Plan<'_>, program: &Executable<'_>, addresses: &Addresses)
             variables.push(CString::new(variable).expect("split at NUL"));
         }
     }
-    let mut add = |name: &str, value: &str| -> io::Result<()> {
-        let start = format!("{name}=");
-        if !variables.iter().any(|variable| variable.as_bytes().starts_with(start.as_bytes())) {
-            variables.push(c_string(&format!("{start}{value}"))?);
-        }
-        Ok(())
-    };
-    add("AWS_LAMBDA_RUNTIME_API", &addresses.runtime_api)?;
-    add("AWS_ENDPOINT_URL", &addresses.endpoint)?;
+    addresses.add_to(&mut variables)?;
     if program.channel.is_some() {
-        add("_GUST_CHANNEL_FD", &CHANNEL_FD.to_string())?;
+        add(&mut variables, "_GUST_CHANNEL_FD", &CHANNEL_FD.to_string())?;
     }
     if program.log.is_some() {
-        add("_GUST_LOG_FD", &LOG_FD.to_string())?;
+        add(&mut variables, "_GUST_LOG_FD", &LOG_FD.to_string())?;
     }
     Ok(variables)
 }
 
+impl Addresses {
+    /// What only the sandbox knows, unless the function sets it.
+    pub(crate) fn add_to(&self, variables: &mut Vec<CString>) -> io::Result<()> {
+        add(variables, "AWS_LAMBDA_RUNTIME_API", &self.runtime_api)?;
+        add(variables, "AWS_ENDPOINT_URL", &self.endpoint)
+    }
+}
+
+fn add(variables: &mut Vec<CString>, name: &str, value: &str) -> io::Result<()> {
+    let start = format!("{name}=");
+    if !variables.iter().any(|variable| variable.as_bytes().starts_with(start.as_bytes())) {
+        variables.push(c_string(&format!("{start}{value}"))?);
+    }
+    Ok(())
+}
+
 /// Puts the program's descriptors where it expects them, and closes all others (the error pipe: on exec).
 fn place_descriptors(program: &Executable<'_>, error_fd: RawFd) -> io::Result<()> {
-    let null = sys::duplicate_above(File::open("/dev/null").step("open /dev/null")?, ABOVE_ALL_TARGETS)?;
-    let output = sys::duplicate_above(program.output, ABOVE_ALL_TARGETS)?;
     let copy = |fd: Option<&OwnedFd>| fd.map(|fd| sys::duplicate_above(fd, ABOVE_ALL_TARGETS)).transpose();
     let (channel, log) = (copy(program.channel)?, copy(program.log)?);
-    sys::duplicate_to(null.as_raw_fd(), 0)?;
-    sys::duplicate_to(output.as_raw_fd(), 1)?;
-    sys::duplicate_to(output.as_raw_fd(), 2)?;
+    place_standard_descriptors(program.output)?;
     let mut keep = vec![0, 1, 2, error_fd];
     keep.extend(program.gate.as_ref().map(AsRawFd::as_raw_fd));
     if let Some(channel) = &channel {
@@ -412,8 +448,17 @@ fn place_descriptors(program: &Executable<'_>, error_fd: RawFd) -> io::Result<()
         sys::duplicate_to(log.as_raw_fd(), LOG_FD)?;
         keep.push(LOG_FD);
     }
-    std::mem::forget((null, output, channel, log));
+    std::mem::forget((channel, log));
     sys::close_all_except(&keep)
+}
+
+/// Standard input is empty, output and error are the pipe that the daemon reads.
+pub(crate) fn place_standard_descriptors(output: &OwnedFd) -> io::Result<()> {
+    let null = sys::duplicate_above(File::open("/dev/null").step("open /dev/null")?, ABOVE_ALL_TARGETS)?;
+    let output = sys::duplicate_above(output, ABOVE_ALL_TARGETS)?;
+    sys::duplicate_to(null.as_raw_fd(), 0)?;
+    sys::duplicate_to(output.as_raw_fd(), 1)?;
+    sys::duplicate_to(output.as_raw_fd(), 2)
 }
 
 /// The supervisor needs nothing any more but to wait and to die.

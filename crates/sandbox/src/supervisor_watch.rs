@@ -8,7 +8,7 @@ use crate::ExtensionEnd;
 use crate::extension_processes::ExtensionProcess;
 use crate::memory_watch::{MemoryWatch, Verdict};
 use crate::protocol::Report;
-use crate::supervisor::{CONTINUE, SOCKET, START, STOP, report};
+use crate::supervisor::{CONTINUE, SOCKET, START, STOP, WATCH, report};
 use crate::sys;
 use crate::sys_process::{self, Ended, Wait};
 
@@ -88,6 +88,10 @@ impl Watch<'_> {
             return Ok(false);
         };
         match &buffer[..length] {
+            [kind, bytes @ ..] if [*kind] == *WATCH => {
+                let bytes = bytes.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                self.memory.limit(u64::from_le_bytes(bytes))?;
+            }
             STOP => self.signal_all(libc::SIGSTOP),
             CONTINUE => self.signal_all(libc::SIGCONT),
             START => {

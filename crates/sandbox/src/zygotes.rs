@@ -7,11 +7,11 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::Egress;
-use crate::mounts::{RUNTIME_DIR, SkeletonKey, Step};
-use crate::protocol::{Fork, MESSAGE_BYTES_MAX, ZygoteReport};
+use crate::mounts::{self, RUNTIME_DIR, SDK_DIR, SkeletonKey, Step};
+use crate::protocol::{Fork, MESSAGE_BYTES_MAX, ZygoteKey, ZygoteReport};
 use crate::skeletons::Skeletons;
 use crate::supervisor::OOM_SCORE_ADJ;
 use crate::sys::{self, Forked};
@@ -30,6 +30,8 @@ pub(crate) struct ForkOrder {
     pub key: u64,
     pub uid: u32,
     pub gid: u32,
+    pub pids_max: u32,
+    pub vacant: bool,
     pub runtime_api: String,
     pub endpoint: String,
     /// pidfd of PID 1, environment, channel, output, log, then the cgroup join files.
@@ -56,36 +58,42 @@ struct Zygote {
     warmers: Vec<u64>,
 }
 
-/// All zygotes, by interpreter.
+/// All zygotes.
 pub(crate) struct Zygotes {
-    by_interpreter: HashMap<PathBuf, Zygote>,
-    seccomp: Vec<Vec<u8>>,
+    by_key: HashMap<ZygoteKey, Zygote>,
+    /// The last part of the filter.
+    seccomp: Vec<u8>,
 }
 
 impl Zygotes {
-    pub(crate) fn new(seccomp: Vec<Vec<u8>>) -> Zygotes {
-        Zygotes { by_interpreter: HashMap::new(), seccomp }
+    pub(crate) fn new(seccomp: Vec<u8>) -> Zygotes {
+        Zygotes { by_key: HashMap::new(), seccomp }
     }
 
-    /// Starts the zygote of an interpreter, unless it runs. Returns its socket if it is new, to be watched.
+    /// Starts a zygote, unless it runs. Returns its socket if it is new, to be watched.
     pub(crate) fn ensure(
         &mut self,
-        interpreter: &Path,
+        key: &ZygoteKey,
         prefix: Option<&Path>,
         skeletons: &mut Skeletons,
     ) -> io::Result<Option<&OwnedFd>> {
-        if self.by_interpreter.contains_key(interpreter) {
+        if self.by_key.contains_key(key) {
             return Ok(None);
         }
-        let key = SkeletonKey { prefix: prefix.map(Path::to_owned), node: None, egress: Egress::None };
-        let zygote = start(interpreter, skeletons.get(&key)?, &self.seccomp)?;
-        let zygote = self.by_interpreter.entry(interpreter.to_owned()).or_insert(zygote);
+        let skeleton = SkeletonKey { prefix: prefix.map(Path::to_owned), node: None, egress: Egress::None };
+        let zygote = start(key, skeletons.get(&skeleton)?, &self.seccomp)?;
+        let zygote = self.by_key.entry(key.clone()).or_insert(zygote);
         Ok(Some(&zygote.socket))
     }
 
+    /// Whether it can fork at once.
+    pub(crate) fn is_ready(&self, key: &ZygoteKey) -> bool {
+        self.by_key.get(key).is_some_and(|zygote| zygote.ready)
+    }
+
     /// True if it is ready already; else `request` comes back from [`Zygotes::take_warmers`].
-    pub(crate) fn wait_ready(&mut self, interpreter: &Path, request: u64) -> bool {
-        match self.by_interpreter.get_mut(interpreter) {
+    pub(crate) fn wait_ready(&mut self, key: &ZygoteKey, request: u64) -> bool {
+        match self.by_key.get_mut(key) {
             Some(zygote) if !zygote.ready => {
                 zygote.warmers.push(request);
                 false
@@ -95,20 +103,19 @@ impl Zygotes {
     }
 
     /// Requests that waited for this zygote.
-    pub(crate) fn take_warmers(&mut self, interpreter: &Path) -> Vec<u64> {
-        self.by_interpreter.get_mut(interpreter).map(|zygote| std::mem::take(&mut zygote.warmers)).unwrap_or_default()
+    pub(crate) fn take_warmers(&mut self, key: &ZygoteKey) -> Vec<u64> {
+        self.by_key.get_mut(key).map(|zygote| std::mem::take(&mut zygote.warmers)).unwrap_or_default()
     }
 
-    pub(crate) fn order(&mut self, interpreter: &Path, order: ForkOrder) -> io::Result<()> {
-        let zygote =
-            self.by_interpreter.get_mut(interpreter).ok_or_else(|| io::Error::other("the Python zygote has ended"))?;
+    pub(crate) fn order(&mut self, key: &ZygoteKey, order: ForkOrder) -> io::Result<()> {
+        let zygote = self.by_key.get_mut(key).ok_or_else(|| io::Error::other("the Python zygote has ended"))?;
         zygote.waiting.push_back(order);
         zygote.flush()
     }
 
     /// Reads one message of the zygote whose socket is readable.
-    pub(crate) fn receive(&mut self, interpreter: &Path) -> io::Result<ZygoteEvent> {
-        let Some(zygote) = self.by_interpreter.get_mut(interpreter) else {
+    pub(crate) fn receive(&mut self, key: &ZygoteKey) -> io::Result<ZygoteEvent> {
+        let Some(zygote) = self.by_key.get_mut(key) else {
             return Ok(ZygoteEvent::Gone { failed: Vec::new() });
         };
         let mut buffer = vec![0_u8; MESSAGE_BYTES_MAX];
@@ -125,13 +132,13 @@ impl Zygotes {
                 zygote.flush()?;
                 Ok(ZygoteEvent::Report(report))
             }
-            Ok(None) | Err(_) => Ok(ZygoteEvent::Gone { failed: self.remove(interpreter) }),
+            Ok(None) | Err(_) => Ok(ZygoteEvent::Gone { failed: self.remove(key) }),
         }
     }
 
     /// Kills a zygote; returns the sandboxes whose start has failed thereby.
-    pub(crate) fn remove(&mut self, interpreter: &Path) -> Vec<u64> {
-        let Some(zygote) = self.by_interpreter.remove(interpreter) else {
+    pub(crate) fn remove(&mut self, key: &ZygoteKey) -> Vec<u64> {
+        let Some(zygote) = self.by_key.remove(key) else {
             return Vec::new();
         };
         drop(sys_process::kill(zygote.pid, libc::SIGKILL));
@@ -141,13 +148,13 @@ impl Zygotes {
 
     /// Ends all of them.
     pub(crate) fn kill_all(&mut self) {
-        for interpreter in self.by_interpreter.keys().cloned().collect::<Vec<_>>() {
-            self.remove(&interpreter);
+        for key in self.by_key.keys().cloned().collect::<Vec<_>>() {
+            self.remove(&key);
         }
     }
 
-    pub(crate) fn socket(&self, interpreter: &Path) -> Option<&OwnedFd> {
-        self.by_interpreter.get(interpreter).map(|zygote| &zygote.socket)
+    pub(crate) fn socket(&self, key: &ZygoteKey) -> Option<&OwnedFd> {
+        self.by_key.get(key).map(|zygote| &zygote.socket)
     }
 }
 
@@ -161,6 +168,8 @@ impl Zygote {
                 key: order.key,
                 uid: order.uid,
                 gid: order.gid,
+                pids_max: order.pids_max,
+                vacant: order.vacant,
                 cgroups: order.cgroups,
                 runtime_api: &order.runtime_api,
                 endpoint: &order.endpoint,
@@ -173,35 +182,45 @@ impl Zygote {
     }
 }
 
-fn start(interpreter: &Path, skeleton: &OwnedFd, seccomp: &[Vec<u8>]) -> io::Result<Zygote> {
+fn start(key: &ZygoteKey, skeleton: &OwnedFd, seccomp: &[u8]) -> io::Result<Zygote> {
     let (here, there) = sys::seqpacket_pair()?;
     let text = |text: &str| CString::new(text).expect("no NUL in constants");
-    let program = sys::c_path(interpreter)?;
+    let program = sys::c_path(&key.interpreter)?;
     let script = text(&format!("{RUNTIME_DIR}/zygote.py"));
-    let args = [program.clone(), text("-S"), text("-B"), script];
+    let mut args = vec![program.clone(), text("-S"), text("-B"), script];
+    if key.sdk.is_some() {
+        args.push(text("sdk"));
+    }
     let env = [text("LANG=C.UTF-8"), text("TZ=:UTC"), text(&format!("LD_LIBRARY_PATH={LIBRARY_PATH}"))];
     let pid = match sys::fork(0)? {
         Forked::Child => {
-            let error = become_zygote(skeleton, &there).map(|()| sys_process::exec(&program, &args, &env));
+            let error =
+                become_zygote(skeleton, &there, key.sdk.as_deref()).map(|()| sys_process::exec(&program, &args, &env));
             let error = error.unwrap_or_else(|error| error);
-            eprintln!("gust: python zygote {}: {error}", interpreter.display());
+            eprintln!("gust: python zygote {}: {error}", key.interpreter.display());
             sys::exit_now(126)
         }
         Forked::Parent { pid, .. } => pid,
     };
-    let hex = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let hello = serde_json::json!({ "seccomp": seccomp.iter().map(hex).collect::<Vec<_>>() });
+    let hello = serde_json::json!({
+        "seccomp": seccomp.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+    });
     sys::send_message(&here, hello.to_string().as_bytes(), &[])?;
     Ok(Zygote { pid, socket: here, ready: false, waiting: VecDeque::new(), in_flight: Vec::new(), warmers: Vec::new() })
 }
 
-fn become_zygote(skeleton: &OwnedFd, socket: &OwnedFd) -> io::Result<()> {
+fn become_zygote(skeleton: &OwnedFd, socket: &OwnedFd, sdk: Option<&Path>) -> io::Result<()> {
+    let sdk = sdk.map(mounts::read_only_tree).transpose()?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
     fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ).step("set oom_score_adj")?;
     sys::new_session()?;
     sys::clear_groups()?;
     sys::setns(skeleton, libc::CLONE_NEWNS).step("enter skeleton")?;
-    sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS).step("new namespaces")?;
+    let mounts = if sdk.is_some() { libc::CLONE_NEWNS } else { 0 };
+    sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | mounts).step("new namespaces")?;
+    if let Some(sdk) = sdk {
+        sys::attach(&sdk, Path::new(SDK_DIR)).step("attach the SDK")?;
+    }
     // 0 and 1 are /dev/null in the spawner already, 2 is gust's own stderr.
     sys::duplicate_to(socket.as_raw_fd(), 3)?;
     sys::close_all_except(&[0, 1, 2, 3])?;

@@ -243,6 +243,29 @@ async fn killing_the_zygote_ends_its_functions_and_the_next_one_gets_a_new_zygot
     assert_eq!(next.evaluate("result = 5").await, json!(5));
 }
 
+#[tokio::test]
+async fn killing_the_cradle_hurts_nobody_who_is_born() {
+    let world = World::new().await;
+    let mut function = world.python(EVALUATE).await;
+    let children = format!("/proc/{0}/task/{0}/children", world.spawner.pid());
+    let cradle = std::fs::read_to_string(children).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    kill_hard(cradle);
+    // Until the spawner has noticed, a start may still fail.
+    let mut next = None;
+    for _ in 0..100 {
+        let folder = package(&[("bootstrap", "#!/bin/sh\nsleep 60\n")]);
+        match world.spawner.create(spec(folder.path(), exec_program())).await {
+            Ok(sandbox) => next = Some((sandbox, folder)),
+            Err(error) => assert!(matches!(error, SandboxError::Setup { .. }), "{error}"),
+        }
+        if next.is_some() {
+            break;
+        }
+    }
+    assert!(next.is_some());
+    assert_eq!(function.evaluate("result = 5").await, json!(5));
+}
+
 fn kill_hard(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -6,7 +6,7 @@
 mod common;
 
 use common::*;
-use gust_sandbox::{Folders, Interpreter, Program, RuntimeTransport, SandboxSpec};
+use gust_sandbox::{Folders, Interpreter, Program, RuntimeTransport, SandboxSpec, Sizes};
 use serde_json::{Value, json};
 
 const PROBE: &str = r#"
@@ -46,6 +46,9 @@ fn check(seen: &Value, interpreter: &Interpreter) {
     assert!((200.0..300.0).contains(&heap_mb), "{heap_mb}");
 }
 
+/// As `spec` has it.
+const SIZES: Sizes = Sizes { memory_mb: 256, tmp_mb: 64 };
+
 #[tokio::test]
 async fn every_node_of_this_machine_runs_functions() {
     let world = World::new().await;
@@ -74,8 +77,8 @@ async fn a_process_started_ahead_is_given_one_function() {
             layers_dir: Some(layers.path().to_owned()),
             sdk_dir: Some(sdk.path().to_owned()),
         };
-        function.sandbox.attach(folders.clone()).await.unwrap();
-        assert!(function.sandbox.attach(folders).await.is_err(), "only one function");
+        function.sandbox.attach(folders.clone(), SIZES).await.unwrap();
+        assert!(function.sandbox.attach(folders, SIZES).await.is_err(), "only one function");
         let environment: serde_json::Map<String, Value> =
             variables().into_iter().map(|(name, value)| (name, value.into())).collect();
         function.send_frame(b'H', Value::from(environment).to_string().as_bytes()).await;
@@ -93,7 +96,7 @@ async fn a_sandbox_with_a_function_takes_no_other() {
     let script = world.script("sleep 60", |_| {}).await;
     let other = package(&[("bootstrap", "")]);
     let folders = Folders { code_dir: other.path().to_owned(), layers_dir: None, sdk_dir: None };
-    assert!(script.sandbox.attach(folders).await.is_err());
+    assert!(script.sandbox.attach(folders, SIZES).await.is_err());
 }
 
 /// Layers for all versions and for this one, and the SDK: found by both kinds of modules, in Lambda's order.

@@ -118,6 +118,7 @@ pub fn spec(code_dir: &Path, program: Program) -> SandboxSpec {
         code_dir: code_dir.to_owned(),
         layers_dir: None,
         sdk_dir: None,
+        preload_sdk: false,
         env: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
         memory_mb: 256,
         tmp_mb: 64,
@@ -307,11 +308,19 @@ pub fn sandbox_processes_below(spawner: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        if is_descendant(pid, spawner) {
+        if is_descendant(pid, spawner) && !is_cradle(pid) {
             found.push(pid);
         }
     }
     found
+}
+
+/// The process that forks sandboxes stays as long as the spawner. Unlike a supervisor it has one process id only.
+fn is_cradle(pid: u32) -> bool {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let status = read("status");
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    read("cmdline").contains("__spawner") && ids.split_whitespace().count() == 1
 }
 
 fn is_descendant(mut pid: u32, ancestor: u32) -> bool {
