@@ -154,7 +154,7 @@ fn scale(svg: &mut Svg, axis: &Axis, unit: &str, (top, bottom): (f64, f64)) {
         svg.text((axis.at(value), bottom + 15.0), Anchor::Middle, 11.0, INK, &tick(value));
     }
     svg.line((LEFT, bottom), (RIGHT, bottom), INK, 1.0, false);
-    svg.text((ASIDE, bottom + 15.0), Anchor::Start, 11.0, INK, unit);
+    svg.text((ASIDE + 10.0, bottom + 15.0), Anchor::Start, 11.0, INK, unit);
 }
 
 fn draw_marks(svg: &mut Svg, axis: &Axis, row: &Row, (top, bottom): (f64, f64)) {

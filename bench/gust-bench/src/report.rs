@@ -3,7 +3,7 @@
 use crate::plot;
 use crate::row::{Against, Better, Kind, Measurement, Row, Series};
 use crate::rows::ENTRIES;
-use crate::svg::number;
+use crate::svg::{number, tick};
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
@@ -144,9 +144,10 @@ fn table(rows: &[&Row]) -> String {
     text.push('\n');
     for row in rows.iter().filter(|row| !row.notes.is_empty()) {
         let kind = row.cold.as_ref().map_or_else(String::new, |cold| format!(" {cold}"));
+        let rounds = counted(row.value.rounds.len(), "round");
         let samples = match row.kind {
-            Kind::Times => format!("{} samples in {} rounds", row.value.count(), row.value.rounds.len()),
-            Kind::Figures => format!("{} rounds", row.value.rounds.len()),
+            Kind::Times => format!("{} in {rounds}", counted(row.value.count(), "sample")),
+            Kind::Figures => rounds,
         };
         writeln!(text, "- row {}, {}{kind}: {}; {samples}", row.number, row.what, row.notes.join("; "))
             .expect("a String takes all");
@@ -154,11 +155,19 @@ fn table(rows: &[&Row]) -> String {
     text
 }
 
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn with_unit(value: f64, unit: &str) -> String {
+    with_unit_text(&number(value), unit)
+}
+
+fn with_unit_text(value: &str, unit: &str) -> String {
     match unit {
-        "" => number(value),
-        _ if unit.starts_with('/') => format!("{}{unit}", number(value)),
-        _ => format!("{} {unit}", number(value)),
+        "" => value.to_owned(),
+        _ if unit.starts_with('/') => format!("{value}{unit}"),
+        _ => format!("{value} {unit}"),
     }
 }
 
@@ -187,7 +196,7 @@ fn goals(row: &Row) -> [String; 2] {
     let asked = |wanted: f64| match goal.against {
         Against::TimesFloor => format!("{sign} {wanted} x {floor}"),
         Against::FloorPlus => format!("{sign} {floor} + {wanted} {}", row.unit),
-        Against::Nothing => format!("{sign} {}", with_unit(wanted, &row.unit)),
+        Against::Nothing => format!("{sign} {}", with_unit_text(&tick(wanted), &row.unit)),
     };
     let verdicts = row.verdicts();
     let shown = |wanted: Option<f64>, verdict: Option<(f64, bool)>| match (wanted, verdict) {
@@ -196,7 +205,7 @@ fn goals(row: &Row) -> [String; 2] {
         (Some(wanted), None) => format!("{}: not judged, the floor is missing", asked(wanted)),
         (None, _) => "-".to_owned(),
     };
-    [shown(Some(goal.must), verdicts[0]), shown(goal.moon, verdicts[1])]
+    [shown(goal.must, verdicts[0]), shown(goal.moon, verdicts[1])]
 }
 
 #[cfg(test)]
@@ -215,7 +224,7 @@ mod tests {
         let text = table(&[&row]);
         let wanted = "| 7 | Rust cold start **(b) no zygote** | **6.00 ms** | 6.00 | 6.00 | - | 2.00 ms (spawn) | 3.00 | <= 4 x spawn: reached | <= 2 x spawn: **missed** | ministack: 55.0 ms |";
         assert!(text.contains(wanted), "{text}");
-        assert!(text.contains("noted; 1 samples in 1 rounds"), "{text}");
+        assert!(text.contains("noted; 1 sample in 1 round"), "{text}");
     }
 
     #[test]

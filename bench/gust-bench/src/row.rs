@@ -112,8 +112,8 @@ pub enum Against {
 /// A pair of goals.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Goal {
-    /// "Must".
-    pub must: f64,
+    /// "Must", where there is one.
+    pub must: Option<f64>,
     /// "Moon", where there is one.
     pub moon: Option<f64>,
     /// The direction.
@@ -125,12 +125,12 @@ pub struct Goal {
 impl Goal {
     /// Not more than these multiples of the floor.
     pub fn at_most(must: f64, moon: f64, against: Against) -> Goal {
-        Goal { must, moon: Some(moon), better: Better::Lower, against }
+        Goal { must: Some(must), moon: Some(moon), better: Better::Lower, against }
     }
 
     /// At least these.
     pub fn at_least(must: f64, moon: f64, against: Against) -> Goal {
-        Goal { must, moon: Some(moon), better: Better::Higher, against }
+        Goal { must: Some(must), moon: Some(moon), better: Better::Higher, against }
     }
 
     /// The value that `goal` asks for, in the row's unit; `None` without the floor it needs.
@@ -251,7 +251,7 @@ impl Row {
             let bound = goal.bound(wanted, self.judged_floor())?;
             Some((bound, goal.is_reached(self.judged_value(), bound)))
         };
-        [verdict(self.goal.map(|goal| goal.must)), verdict(self.goal.and_then(|goal| goal.moon))]
+        [verdict(self.goal.and_then(|goal| goal.must)), verdict(self.goal.and_then(|goal| goal.moon))]
     }
 }
 

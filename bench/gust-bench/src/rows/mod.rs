@@ -50,7 +50,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "url", numbers: &["14"], limit_s: 300, measure: url::rows },
     Entry { name: "start", numbers: &["15"], limit_s: 240, measure: start::start_times },
     Entry { name: "recover", numbers: &["15"], limit_s: 300, measure: start::recovery },
-    Entry { name: "idle", numbers: &["16", "17"], limit_s: 120, measure: start::idle_cost },
+    Entry { name: "idle", numbers: &["16", "17"], limit_s: 240, measure: start::idle_cost },
     Entry { name: "fair", numbers: &["18"], limit_s: 240, measure: fair::rows },
     Entry { name: "kill", numbers: &["19"], limit_s: 400, measure: kill::rows },
 ];

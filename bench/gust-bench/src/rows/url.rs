@@ -87,7 +87,7 @@ type Tracks = (Track, Track, Option<Track>);
 fn node_rows(rows: &mut Vec<Row>, (value, floor, rival): Tracks) {
     if let Some(rival) = rival {
         let against = Track { rate: value.rate.clone(), latency: value.latency.clone() };
-        let goal = Goal { must: 5.0, moon: None, better: Better::Higher, against: Against::TimesFloor };
+        let goal = Goal { must: Some(5.0), moon: None, better: Better::Higher, against: Against::TimesFloor };
         rows.push(row("Node.js", value, floor, Goal::at_least(0.25, 0.6, Against::TimesFloor)));
         let mut compared = row("Node.js", against, rival, goal);
         compared.what.push_str(", against serverless-offline");

@@ -105,11 +105,12 @@ fn watch(world: &World, counters: &Counters, invokes: u64, begun: Instant) -> io
         if done >= next || done >= invokes {
             let latencies =
                 std::mem::take(&mut *counters.latencies.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-            let rate = (done - last.0) as f64 / last.1.elapsed().as_secs_f64();
+            let now = Instant::now();
+            let rate = (done - last.0) as f64 / (now - last.1).as_secs_f64();
             samples.push(world.sample(done, begun.elapsed(), rate, latencies)?);
             eprintln!("{done} of {invokes} invokes after {:.0} s", begun.elapsed().as_secs_f64());
             next = done + step;
-            last = (done, Instant::now());
+            last = (done, now);
         }
         if done >= invokes {
             return Ok(samples);

@@ -11,6 +11,9 @@ use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
+/// Invokes past warm-up below which pools may still fill, and flatness is not judged.
+const JUDGED_MIN: f64 = 100_000.0;
+
 /// What happened.
 pub struct Outcome {
     /// Taken during the run.
@@ -77,6 +80,12 @@ fn document(context: &Context, title: &str, outcome: &Outcome, places: &Places) 
         }
     }
     line(format!("\n![{title}]({})\n", plot.display()));
+    if !is_judged(outcome) {
+        line(format!(
+            "**Only the answers are judged**: nothing is said about flatness after fewer than {} invokes past warm-up.\n",
+            number(JUDGED_MIN)
+        ));
+    }
     line(format!(
         "Flat: a line fitted to the last {:.0} % rises in 100,000 invokes by at most {:.0} % of the mean, or by less than twice its standard error.\n",
         (1.0 - outcome.warm_part) * 100.0,
@@ -84,6 +93,11 @@ fn document(context: &Context, title: &str, outcome: &Outcome, places: &Places) 
     ));
     line(table(outcome, &mut problems));
     (text, problems)
+}
+
+/// Whether the run was long enough past its warm-up to tell anything.
+fn is_judged(outcome: &Outcome) -> bool {
+    outcome.samples.last().is_some_and(|last| last.invokes as f64 * (1.0 - outcome.warm_part) >= JUDGED_MIN)
 }
 
 fn table(outcome: &Outcome, problems: &mut Vec<String>) -> String {
@@ -99,6 +113,7 @@ fn table(outcome: &Outcome, problems: &mut Vec<String>) -> String {
         let verdict = flat::judge(&xs, &values);
         let word = match (must_be_flat, verdict.is_flat) {
             (false, _) => "-",
+            (true, _) if !is_judged(outcome) => "not judged",
             (true, true) => "yes",
             (true, false) => {
                 problems.push(format!("{name} is not flat"));
