@@ -25,7 +25,7 @@ pub fn header(options: &Options, programs: &Programs) -> Result<BTreeMap<String,
     line("toolchain", run::output(Command::new("rustc").arg("--version"))?);
     line("versions", programs.versions.join(", "));
     line("method", method);
-    line("raw samples", "target/bench/measurements/".to_owned());
+    line("raw samples", format!("target/bench/{}/", options.samples_folder()));
     if !programs.missing.is_empty() {
         line("**not beside**", programs.missing.join("; "));
     }

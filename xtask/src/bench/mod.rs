@@ -42,8 +42,22 @@ pub struct Options {
     gust_bench: Option<PathBuf>,
 }
 
+impl Options {
+    /// The folder below `target/bench` with the samples: those of all rows are not overwritten by some.
+    fn samples_folder(&self) -> &'static str {
+        match self.rows.first().map(String::as_str) {
+            None => "measurements",
+            Some(SOAK) => "soak",
+            Some(_) => "some-measurements",
+        }
+    }
+}
+
 /// Runs it; the error is a message for the user.
 pub fn run(options: &Options) -> Result<(), String> {
+    if options.rows.len() > 1 && options.rows.iter().any(|word| word == SOAK) {
+        return Err(format!("`{SOAK}` is run by itself"));
+    }
     let folder = project::root().join("target/bench");
     make(&folder)?;
     let programs = Programs::prepare(options.gust.as_deref(), options.gust_bench.as_deref())?;
@@ -64,7 +78,7 @@ fn rows(options: &Options, programs: &Programs, context: &Path, folder: &Path) -
     let entries = measure::entries(&programs.bench)?;
     let chosen = measure::choose(&entries, &options.rows)?;
     let is_all = options.rows.is_empty();
-    let samples = folder.join(if is_all { "measurements" } else { "some-measurements" });
+    let samples = folder.join(options.samples_folder());
     if samples.exists() {
         std::fs::remove_dir_all(&samples).map_err(|cause| format!("{}: {cause}", samples.display()))?;
     }
@@ -87,7 +101,7 @@ fn soak(options: &Options, programs: &Programs, context: &Path, folder: &Path) -
     let home = if is_whole { project::root().join("bench") } else { folder.to_path_buf() };
     let mut soak = Command::new(&programs.bench);
     soak.arg("soak").arg("--context").arg(context).args(["--invokes", &options.invokes.to_string()]);
-    soak.arg("--raw").arg(folder.join("soak")).arg("--results").arg(home.join("SOAK.md"));
+    soak.arg("--raw").arg(folder.join(options.samples_folder())).arg("--results").arg(home.join("SOAK.md"));
     soak.arg("--plot").arg(home.join("plots/soak.svg"));
     run::run(&mut soak)
 }

@@ -3,6 +3,7 @@
 //! The handler says through a pipe that it has begun and then waits for another one to be opened, which is done when all
 //! of them have begun: no environment can serve twice. The answers name their environments, and all must differ.
 
+use super::cold::{NO_ZYGOTE, ZYGOTE};
 use super::functions::{Gust, NODE_BARRIER, PYTHON_BARRIER};
 use crate::burst::{Burst, BurstAnswer};
 use crate::context::Context;
@@ -38,6 +39,8 @@ const LONG_ROUNDS: u32 = 2;
 
 struct Subject<'a> {
     language: &'static str,
+    /// Which cold start it is.
+    cold: &'static str,
     runtime: &'a str,
     handler: &'static str,
     file: (&'static str, &'a [u8], u32),
@@ -53,6 +56,7 @@ struct Subject<'a> {
 pub fn python(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
     let subject = Subject {
         language: "Python",
+        cold: ZYGOTE,
         runtime: &context.python_runtime,
         handler: "app.handler",
         file: ("app.py", PYTHON_BARRIER, 0o644),
@@ -69,6 +73,7 @@ pub fn rust(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
     let bytes = std::fs::read(bootstrap)?;
     let subject = Subject {
         language: "Rust",
+        cold: NO_ZYGOTE,
         runtime: "provided.al2023",
         handler: "barrier",
         file: ("bootstrap", &bytes, 0o755),
@@ -84,6 +89,7 @@ pub fn node(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
     let node = context.node.as_ref().ok_or_else(|| io::Error::other("no Node.js"))?;
     let subject = Subject {
         language: "Node.js",
+        cold: NO_ZYGOTE,
         runtime: &node.runtime,
         handler: "index.handler",
         file: ("index.js", NODE_BARRIER, 0o644),
@@ -155,6 +161,7 @@ fn time_row(subject: &Subject<'_>, count: usize, outcomes: &[Outcome], floors: &
     };
     let what = format!("burst 0 -> {count} {} environments at once, last answer", subject.language);
     let mut row = Row::new("8", &what, Kind::Figures, "s", value)
+        .cold(subject.cold)
         .goal(goal)
         .note(format!("50 / 99 / 100 % of handlers begun after {}", three(|outcome| &outcome.begun_ms)))
         .note(format!("of answers after {} (all wait for the last handler)", three(|outcome| &outcome.answered_ms)))

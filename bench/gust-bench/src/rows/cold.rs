@@ -18,8 +18,10 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const ZYGOTE: &str = "(c) zygote";
-const NO_ZYGOTE: &str = "(b) code on the node, no zygote";
+/// Forked from an interpreter that was started ahead.
+pub const ZYGOTE: &str = "(c) zygote";
+/// Everything from the start of a process on.
+pub const NO_ZYGOTE: &str = "(b) code on the node, no zygote";
 const NOT_ON_NODE: &str = "(a) code not on the node";
 const POOL_HIT: &str = "(e) process started ahead";
 
