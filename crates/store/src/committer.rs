@@ -234,7 +234,7 @@ impl Committer {
         catch(|| judge(&*shared.base, &shared.snapshots, &mut self.sequencer, group, proposal))
     }
 
-    fn commit(&mut self, group: Group, answers: Vec<(Answer, Attempt)>) {
+    fn commit(&mut self, mut group: Group, answers: Vec<(Answer, Attempt)>) {
         let oldest = self.shared.snapshots.oldest();
         if group.sequence > 0 {
             let written = catch(|| self.shared.base.write(&group, oldest).map_err(StoreError::Unavailable));
@@ -247,6 +247,7 @@ impl Committer {
             self.sequencer.written(&group, oldest);
             self.shared.snapshots.publish(group.sequence);
         }
+        self.shared.hub.tell(std::mem::take(&mut group.tells));
         group.wakes.iter().for_each(|topic| self.shared.hub.wake(topic));
         answers.into_iter().for_each(|(answer, attempt)| drop(answer.send(Ok(attempt))));
     }

@@ -165,6 +165,8 @@ impl Shared {
                 self.base.write(&group, oldest).map_err(StoreError::Unavailable)?;
                 sequencer.written(&group, oldest);
                 self.snapshots.publish(group.sequence);
+                // Before the next transaction commits, so that those who are told hear of them in their order.
+                self.hub.tell(std::mem::take(&mut group.tells));
             }
             attempt
         };

@@ -5,7 +5,8 @@
 //! with the keys that were not there) was written since, it conflicts. That order of commits is then a
 //! serial one: each transaction read what the ones before it left.
 
-use crate::transaction::{Changes, ReadSet, WriteSet};
+use crate::tail::Told;
+use crate::transaction::{Changes, ReadSet, WriteSet, Written};
 use crate::{Key, StoreError};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
@@ -81,6 +82,8 @@ pub(crate) struct Group {
     /// The next stamp of each log it appends to.
     pub(crate) counters: BTreeMap<Key, u64>,
     pub(crate) wakes: Vec<String>,
+    /// What is told to whom, in the order of commits.
+    pub(crate) tells: Vec<(String, Told)>,
     /// The number of its last commit.
     pub(crate) sequence: u64,
     /// How many bytes it writes, at most.
@@ -159,7 +162,7 @@ impl Sequencer {
             stamps.push(*counter);
             *counter += 1;
         }
-        let (changes, wakes) = writes.stamp(&stamps);
+        let Written { changes, wakes, tells } = writes.stamp(&stamps);
         self.sequence += 1;
         group.sequence = self.sequence;
         for (key, value) in changes {
@@ -170,6 +173,7 @@ impl Sequencer {
         }
         group.counters.extend(next);
         group.wakes.extend(wakes);
+        group.tells.extend(tells);
         Ok(stamps)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::engine::{Attempt, Engine, Flow, ReadWork, Work};
 use crate::pool::Pool;
+use crate::tail::Tail;
 use crate::wake::{Hub, Subscription};
 use crate::{Read, StoreError, StoreOptions, TRANSACTION_ATTEMPTS_MAX, Tx};
 use std::path::Path;
@@ -154,6 +155,12 @@ impl Store {
     /// Waits for wake-ups of `topic`.
     pub fn subscribe(&self, topic: &str) -> Subscription {
         self.inner.hub.subscribe(topic)
+    }
+
+    /// Is handed what transactions of this process append and tell to `topic` ([`Tx::tell`]), in the order of their
+    /// commits: what is appended need not be read again. One tail a topic; a later one takes its place.
+    pub fn tail(&self, topic: &str) -> Tail {
+        self.inner.hub.tail(topic)
     }
 
     /// Wakes those who wait for `topic` in this process, outside of any transaction (a moved test clock, a

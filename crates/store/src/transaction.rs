@@ -2,6 +2,7 @@
 //! the bounds, remembers what it read.
 
 use crate::engine::{Failure, View};
+use crate::tail::Told;
 use crate::tx::Appended;
 use crate::{
     KEY_BYTES_MAX, Key, Order, Pair, RANGE_PAIRS_MAX, Range, Read, StoreError, TRANSACTION_BYTES_MAX,
@@ -34,6 +35,16 @@ pub(crate) struct WriteSet {
     pub(crate) appends: Vec<(Key, Bytes)>,
     pub(crate) stamped: Vec<Stamped>,
     pub(crate) wakes: Vec<String>,
+    /// Which append is told to whom.
+    pub(crate) tells: Vec<(String, usize)>,
+}
+
+/// What a transaction changes, and whom it tells, once its stamps are known.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) changes: Changes,
+    pub(crate) wakes: Vec<String>,
+    pub(crate) tells: Vec<(String, Told)>,
 }
 
 /// A value whose key holds the stamp of an append.
@@ -52,15 +63,19 @@ impl WriteSet {
     }
 
     /// All changes, once `stamps` (one an append) are known.
-    pub(crate) fn stamp(self, stamps: &[u64]) -> (Changes, Vec<String>) {
+    pub(crate) fn stamp(self, stamps: &[u64]) -> Written {
         let mut changes = self.changes;
+        let appends = &self.appends;
+        let told =
+            |at: usize| Told { log: appends[at].0.clone(), stamp: stamps[at], value: Some(appends[at].1.clone()) };
+        let tells = self.tells.into_iter().map(|(topic, at)| (topic, told(at))).collect();
         for ((log, value), stamp) in self.appends.into_iter().zip(stamps) {
             changes.insert(log.number(*stamp), Some(value));
         }
         for put in self.stamped {
             changes.insert(put.prefix.number(stamps[put.append]).bytes(&put.suffix), Some(put.value));
         }
-        (changes, self.wakes)
+        Written { changes, wakes: self.wakes, tells }
     }
 }
 
@@ -242,6 +257,15 @@ impl Tx for Transaction<'_> {
         self.check(check_pair(key_bytes, &value))?;
         self.count_bytes(key_bytes + value.len(), 0)?;
         self.writes.stamped.push(Stamped { append: appended.0, prefix, suffix: suffix.to_vec(), value });
+        Ok(())
+    }
+
+    fn tell(&mut self, topic: &str, appended: Appended) -> Result<(), StoreError> {
+        if appended.0 >= self.writes.appends.len() {
+            let error = StoreError::Unavailable("what is told belongs to another transaction".to_owned());
+            return Err(self.latch(error.into()));
+        }
+        self.writes.tells.push((topic.to_owned(), appended.0));
         Ok(())
     }
 

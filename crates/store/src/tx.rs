@@ -79,6 +79,9 @@ pub trait Tx: Read {
     /// Sets a value under `prefix` + the stamp of `appended` + `suffix`.
     fn put_stamped(&mut self, appended: Appended, prefix: Key, suffix: &[u8], value: Bytes) -> Result<(), StoreError>;
 
+    /// Hands what is `appended` to whoever tails `topic` ([`crate::Store::tail`]) once the transaction has committed.
+    fn tell(&mut self, topic: &str, appended: Appended) -> Result<(), StoreError>;
+
     /// Wakes all that wait for `topic` ([`crate::Store::subscribe`]) once the transaction has committed.
     fn wake(&mut self, topic: &str);
 }

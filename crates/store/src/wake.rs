@@ -1,5 +1,6 @@
 //! Wake-ups: who waits for a topic hears of it once a transaction that woke it has committed.
 
+use crate::tail::{Mailbox, Tail, Told};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 #[derive(Default)]
 pub(crate) struct Hub {
     topics: Mutex<HashMap<String, watch::Sender<()>>>,
+    tails: Mutex<HashMap<String, Arc<Mailbox>>>,
 }
 
 impl Hub {
@@ -15,8 +17,43 @@ impl Hub {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes all that wait for `topic`.
+    fn tails(&self) -> MutexGuard<'_, HashMap<String, Arc<Mailbox>>> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands what was appended to those who tail its topic.
+    pub(crate) fn tell(&self, tells: Vec<(String, Told)>) {
+        if tells.is_empty() {
+            return;
+        }
+        let tails = self.tails();
+        for (topic, told) in tells {
+            if let Some(mailbox) = tails.get(&topic) {
+                mailbox.put(told);
+            }
+        }
+    }
+
+    /// Begins to tail `topic`, in the place of whoever did before.
+    pub(crate) fn tail(self: &Arc<Hub>, topic: &str) -> Tail {
+        let mailbox = Arc::new(Mailbox::default());
+        self.tails().insert(topic.to_owned(), mailbox.clone());
+        Tail::new(self.clone(), topic.to_owned(), mailbox)
+    }
+
+    /// Ends a tail, unless somebody else has taken its place.
+    pub(crate) fn end_tail(&self, topic: &str, mailbox: &Arc<Mailbox>) {
+        let mut tails = self.tails();
+        if tails.get(topic).is_some_and(|other| Arc::ptr_eq(other, mailbox)) {
+            tails.remove(topic);
+        }
+    }
+
+    /// Wakes all that wait for `topic`; whoever tails it has missed something.
     pub(crate) fn wake(&self, topic: &str) {
+        if let Some(mailbox) = self.tails().get(topic) {
+            mailbox.miss();
+        }
         if let Some(sender) = self.topics().get(topic) {
             sender.send_replace(());
         }
@@ -24,6 +61,7 @@ impl Hub {
 
     /// Wakes everybody, where it is unknown which topics were woken.
     pub(crate) fn wake_all(&self) {
+        self.tails().values().for_each(|mailbox| mailbox.miss());
         for sender in self.topics().values() {
             sender.send_replace(());
         }

@@ -3,7 +3,7 @@
 use super::connection::{Connection, Connector, failure, is_connection_lost, unavailable};
 use crate::engine::{Failure, View};
 use crate::sequencer::FIRST_STAMP;
-use crate::transaction::{Changes, WriteSet};
+use crate::transaction::{Changes, WriteSet, Written};
 use crate::{Key, Order, Pair, StoreError};
 use bytes::Bytes;
 use futures_util::future::{OptionFuture, join};
@@ -95,7 +95,11 @@ impl<'a> Session<'a> {
         let counts = counts(&writes);
         let next = if counts.is_empty() { Ok(HashMap::new()) } else { self.count(&counts) };
         let stamps = next.and_then(|next| Ok(stamps(&writes, &counts, &next)?)).inspect_err(|_| self.abandon())?;
-        let (changes, wakes) = writes.stamp(&stamps);
+        let Written { changes, mut wakes, tells } = writes.stamp(&stamps);
+        // Another node may be the one that is to be told: whoever tails the topic hears that there is something.
+        wakes.extend(tells.into_iter().map(|(topic, _)| topic));
+        wakes.sort_unstable();
+        wakes.dedup();
         let lost = match self.write_and_commit(&changes, &id) {
             Ok(Ok(())) => return Ok((stamps, wakes)),
             Ok(Err(error)) if !is_connection_lost(&error) => {
