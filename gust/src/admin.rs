@@ -11,7 +11,7 @@ use crate::world::{Storage, Surroundings, World};
 use crate::{machine, stats};
 use async_trait::async_trait;
 use bytes::Bytes;
-use gust_gateway::{AdminHandlers, ResetError, Serving};
+use gust_gateway::{AdminHandlers, ClockError, ResetError, Serving};
 use gust_sandbox::{Capabilities, Choice, Egress, choose};
 use gust_types::AccountId;
 use serde_json::{Map, Value, json};
@@ -223,6 +223,11 @@ impl AdminHandlers for Routes {
             Some(world) => stats::to_json(world.began_at_ms(), &world.engine().statistics(), account),
             None => json!({"status": "stopping"}),
         }
+    }
+
+    async fn move_clock(&self, by_ms: i64) -> Result<i64, ClockError> {
+        let world = self.0.upgrade().and_then(|node| node.world());
+        world.ok_or(ClockError::NotEphemeral)?.move_clock(by_ms)
     }
 
     async fn reset(&self) -> Result<(), ResetError> {

@@ -16,9 +16,22 @@ pub trait AdminHandlers: Send + Sync + 'static {
     /// `POST /_gust/reset`: empties an ephemeral gust.
     async fn reset(&self) -> Result<(), ResetError>;
 
+    /// `POST /_gust/clock`: moves the clock of an ephemeral gust forward by so many milliseconds, and returns what it
+    /// shows then, in milliseconds since the epoch.
+    async fn move_clock(&self, by_ms: i64) -> Result<i64, ClockError>;
+
     /// `GET /_gust/code/...`: the content type and the bytes behind a link that gust gave out, by its path and query
     /// as they came; `None` if there is no such link or it has expired.
     async fn download(&self, path_and_query: &str) -> Option<(String, Bytes)>;
+}
+
+/// Why the clock was not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockError {
+    /// This gust keeps its data, and lives in real time: the answer is 409.
+    NotEphemeral,
+    /// It would have to go back, or too far: the answer is 400.
+    OutOfRange,
 }
 
 /// Why nothing was emptied.

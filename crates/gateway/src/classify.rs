@@ -23,6 +23,8 @@ pub enum Route<'a> {
     Health,
     /// `POST /_gust/reset`
     Reset,
+    /// `POST /_gust/clock`
+    Clock,
     /// `GET /_gust/stats`: what was counted of the caller's functions.
     Stats,
     /// `GET /_gust/code/...`: a function's package, by a link that gust gave out.
@@ -108,6 +110,7 @@ fn own_route<'a>(head: &Head<'a>) -> Option<Route<'a>> {
     match (head.method, head.path) {
         ("GET" | "HEAD", "/_gust/health" | "/_localstack/health") => Some(Route::Health),
         ("POST", "/_gust/reset") => Some(Route::Reset),
+        ("POST", "/_gust/clock") => Some(Route::Clock),
         ("GET", "/_gust/stats") => Some(Route::Stats),
         ("GET", path) if path.starts_with("/_gust/code/") => Some(Route::CodeDownload),
         (_, path) if path.starts_with("/_gust/") || path.starts_with("/_localstack/") => Some(Route::Unknown),
@@ -347,12 +350,13 @@ mod tests {
             ("GET", "/_gust/stats", Route::Stats),
             ("POST", "/_gust/stats", Route::Unknown),
             ("GET", "/_gust/code/abc", Route::CodeDownload),
-            ("POST", "/_gust/clock", Route::Unknown),
+            ("POST", "/_gust/clock", Route::Clock),
+            ("GET", "/_gust/clock", Route::Unknown),
             ("GET", "/_other", Route::Unknown),
         ] {
             assert_eq!(route(&Case { method, path, ..PLAIN }), expected, "{method} {path}");
         }
-        assert_eq!(route(&Case { path: "/_gust/clock", scope: Some("iam"), ..PLAIN }), Route::Unknown);
+        assert_eq!(route(&Case { path: "/_gust/other", scope: Some("iam"), ..PLAIN }), Route::Unknown);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod serve;
 mod url;
 mod watch;
 
-pub use admin::{AdminHandlers, ResetError};
+pub use admin::{AdminHandlers, ClockError, ResetError};
 pub use authenticate::AuthPolicy;
 pub use serve::{ConnectionOrigin, Serving};
 pub use url::FunctionUrls;

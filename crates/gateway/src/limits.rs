@@ -78,3 +78,6 @@ pub fn body_limit(service: &str, operation: &'static str) -> BodyLimit {
         .find(|(of_service, of_operation, _)| *of_service == service && *of_operation == operation)
         .map_or(BodyLimit { bytes: BODY_BYTES_MAX, operation }, |(_, _, limit)| *limit)
 }
+
+/// What a request to move the clock may be long, in bytes.
+pub(crate) const CLOCK_BODY_BYTES_MAX: usize = 1_024;

@@ -76,6 +76,7 @@ impl Gateway {
             Route::FunctionUrl(address) => self.function_url(&mut raw, &head, address).await,
             Route::Missing { service, protocol } => self.missing(&mut raw, &head, service, protocol).await,
             Route::Stats => self.stats(&raw, &head, claim).await,
+            Route::Clock => self.clock(&mut raw, &head).await,
             Route::Health | Route::Reset | Route::CodeDownload => self.own(&raw, &head, route).await,
             Route::Unknown => respond::unknown(&head, raw.request_id),
         }

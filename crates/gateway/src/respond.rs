@@ -2,11 +2,13 @@
 
 use crate::Gateway;
 use crate::access::is_loopback;
-use crate::admin::ResetError;
+use crate::admin::{ClockError, ResetError};
 use crate::authenticate::Stop;
 use crate::authorize::may_list;
+use crate::body;
 use crate::classify::Route;
 use crate::limits::BodyLimit;
+use crate::limits::CLOCK_BODY_BYTES_MAX;
 use crate::outgoing::Outgoing;
 use crate::pipeline::Raw;
 use crate::serve::ConnectionOrigin;
@@ -158,9 +160,42 @@ impl Gateway {
         Ok(principal)
     }
 
+    /// Moves the clock: a JSON body `{"advance_ms": 60000}`.
+    pub(crate) async fn clock(&self, raw: &mut Raw<'_>, head: &Head<'_>) -> WireResponse {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Advance {
+            advance_ms: i64,
+        }
+        let request_id = raw.request_id;
+        if !self.is_trusted(raw, head) {
+            let text = "the clock is moved from this machine only, from no page and from no function";
+            return message(403, text, request_id);
+        }
+        let received = body::read(raw.body, CLOCK_BODY_BYTES_MAX, self.budget()).await;
+        let advance = received.ok().and_then(|body| serde_json::from_slice::<Advance>(&body.bytes).ok());
+        let Some(Advance { advance_ms }) = advance else {
+            return message(400, "the body has to be {\"advance_ms\": <milliseconds>}", request_id);
+        };
+        match self.admin().move_clock(advance_ms).await {
+            Ok(now_ms) => json(200, &serde_json::json!({ "now_ms": now_ms }), request_id),
+            Err(ClockError::NotEphemeral) => {
+                message(409, "this gust lives in real time: only one started with --ephemeral can be moved", request_id)
+            }
+            Err(ClockError::OutOfRange) => {
+                message(400, "advance_ms has to be at least 0, and all of them together at most ten years", request_id)
+            }
+        }
+    }
+
+    /// Whether a request comes from this machine, from no page and from no function.
+    fn is_trusted(&self, raw: &Raw<'_>, head: &Head<'_>) -> bool {
+        is_from_here(raw) && is_loopback(head.host) && self.authenticator().hosts.allows_page(head.headers)
+    }
+
     async fn reset(&self, raw: &Raw<'_>, head: &Head<'_>) -> WireResponse {
         let request_id = raw.request_id;
-        if !is_from_here(raw) || !is_loopback(head.host) || !self.authenticator().hosts.allows_page(head.headers) {
+        if !self.is_trusted(raw, head) {
             let text = "a reset is accepted from this machine only, from no page and from no function";
             return message(403, text, request_id);
         }

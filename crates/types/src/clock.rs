@@ -24,6 +24,32 @@ impl Clock for SystemClock {
     }
 }
 
+/// The machine's wall clock, moved forward by whoever wants to see what will be due.
+#[derive(Debug, Default)]
+pub struct MovableClock {
+    ahead_ms: AtomicI64,
+}
+
+/// How far a clock can be moved in all, in milliseconds: ten years.
+pub const CLOCK_AHEAD_MS_MAX: i64 = 10 * 365 * 24 * 3_600_000;
+
+impl MovableClock {
+    /// Moves the clock forward; says whether it could. In all it moves at most by [`CLOCK_AHEAD_MS_MAX`].
+    pub fn advance_ms(&self, by_ms: i64) -> bool {
+        let moved = self.ahead_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |ahead_ms| {
+            let ahead_ms = ahead_ms.checked_add(by_ms).filter(|_| by_ms >= 0)?;
+            (ahead_ms <= CLOCK_AHEAD_MS_MAX).then_some(ahead_ms)
+        });
+        moved.is_ok()
+    }
+}
+
+impl Clock for MovableClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms().saturating_add(self.ahead_ms.load(Ordering::SeqCst))
+    }
+}
+
 /// A clock that stands still until a test moves it.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
@@ -43,5 +69,22 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_movable_clock_goes_on_from_where_it_was_moved_to() {
+        let clock = MovableClock::default();
+        assert!(clock.advance_ms(3_600_000) && clock.advance_ms(0));
+        let ahead_ms = clock.now_ms() - SystemClock.now_ms();
+        assert!((3_595_000..=3_605_000).contains(&ahead_ms), "{ahead_ms}");
+        for by_ms in [-1, i64::MAX, CLOCK_AHEAD_MS_MAX] {
+            assert!(!clock.advance_ms(by_ms), "{by_ms}");
+        }
+        assert!(clock.advance_ms(CLOCK_AHEAD_MS_MAX - 3_600_000));
     }
 }

@@ -10,7 +10,7 @@ mod event_stream;
 mod ids;
 
 pub use arn::{AccountId, Arn, ArnError, Region};
-pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use clock::{CLOCK_AHEAD_MS_MAX, Clock, ManualClock, MovableClock, SharedClock, SystemClock};
 pub use doc::Doc;
 pub use error::{AwsError, Fault};
 pub use event_stream::EventStream;

@@ -134,6 +134,9 @@ impl Refusal {
                 tracing::error!(cause, request_id = request_id.as_str(), "a function could not be started");
                 (500, Some("ServiceException".to_owned()), None)
             }
+            InvokeError::RecursiveLoop => {
+                (400, Some("RecursiveInvocationException".to_owned()), Some(json!({ "Message": error.to_string() })))
+            }
             InvokeError::ShuttingDown => {
                 (503, Some("ServiceUnavailableException".to_owned()), Some(json!({ "Message": error.to_string() })))
             }

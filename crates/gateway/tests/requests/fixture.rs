@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use gust_gateway::{
-    AdminHandlers, AuthPolicy, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, ResetError, Serving,
+    AdminHandlers, AuthPolicy, ClockError, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, ResetError, Serving,
 };
 use gust_kit::ports::{
     AccessRequest, Authorizer, CredentialError, CredentialSource, Credentials, Decision, KeyOwner, RoleSession,
@@ -179,6 +179,14 @@ impl AdminHandlers for Admin {
 
     async fn stats(&self, account: &AccountId) -> serde_json::Value {
         serde_json::json!({ "account": account.as_str() })
+    }
+
+    async fn move_clock(&self, by_ms: i64) -> Result<i64, ClockError> {
+        match by_ms {
+            0..=1_000 => Ok(1_700_000_000_000 + by_ms),
+            1_001..=2_000 => Err(ClockError::NotEphemeral),
+            _ => Err(ClockError::OutOfRange),
+        }
     }
 
     async fn reset(&self) -> Result<(), ResetError> {

@@ -103,7 +103,7 @@ async fn own_routes_answer() {
         ("GET /_gust/health", 200, "{\"pid\":1,\"status\":\"ok\"}"),
         ("GET /_localstack/health", 200, "\"status\":\"ok\""),
         ("POST /_gust/reset", 409, "--ephemeral"),
-        ("POST /_gust/clock", 404, "knows nothing"),
+        ("GET /_gust/clock", 404, "knows nothing"),
         ("GET /_gust/code/abc?v=1", 200, "zip"),
         ("GET /_gust/code/abd", 404, "no such link"),
     ] {
@@ -159,6 +159,34 @@ async fn statistics_are_shown_to_a_known_caller() {
     assert_eq!(ask(&fixture, "GET /_gust/stats", &[("Authorization", &signed)], b"").await.status, 403);
     let fixture = start(AuthPolicy::Open, ConnectionOrigin::Environment(role())).await;
     assert_eq!(ask(&fixture, "GET /_gust/stats", &[("Authorization", &signed)], b"").await.status, 403);
+}
+
+#[tokio::test]
+async fn the_clock_is_moved_from_this_machine_only() {
+    let fixture = start(AuthPolicy::Open, ConnectionOrigin::Public).await;
+    for (body, status, text) in [
+        ("{\"advance_ms\":1000}", 200, "{\"now_ms\":1700000001000}"),
+        ("{\"advance_ms\":0}", 200, "{\"now_ms\":1700000000000}"),
+        ("{\"advance_ms\":2000}", 409, "--ephemeral"),
+        ("{\"advance_ms\":-1}", 400, "at least 0"),
+        ("{\"advance_ms\":\"1\"}", 400, "the body has to be"),
+        ("{\"advance_ms\":1,\"other\":1}", 400, "the body has to be"),
+        ("", 400, "the body has to be"),
+    ] {
+        let answer = ask(&fixture, "POST /_gust/clock", &[], body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{body}");
+        assert!(answer.text().contains(text), "{body}: {}", answer.text());
+    }
+    let body = b"{\"advance_ms\":1}";
+    let long = vec![b' '; 2_000];
+    assert_eq!(ask(&fixture, "POST /_gust/clock", &[], &long).await.status, 400);
+    for header in
+        [("Host", "evil.example:4566"), ("Origin", "https://evil.example"), ("X-Forwarded-For", "203.0.113.9")]
+    {
+        assert_eq!(ask(&fixture, "POST /_gust/clock", &[header], body).await.status, 403, "{header:?}");
+    }
+    let inside = start(AuthPolicy::Open, ConnectionOrigin::Environment(role())).await;
+    assert_eq!(ask(&inside, "POST /_gust/clock", &[], body).await.status, 403);
 }
 
 #[tokio::test]

@@ -7,9 +7,9 @@ use futures_util::stream;
 use gust_auth::{Head, Signer};
 use gust_gateway::{AuthPolicy, ConnectionOrigin, FunctionUrls};
 use gust_kit::ports::{
-    AccessRequest, AsyncEvent, Authorizer, Decision, FunctionCatalog, FunctionSpec, FunctionUrl, InvokeError,
-    InvokeFailure, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, LogFormat, LogLevel, Logging, Provisioned,
-    StreamItem, ThrottleReason, UrlAuth, UrlCors, UrlDirectory, UrlInvokeMode,
+    AccessRequest, AsyncEvent, Authorizer, Decision, EventSettings, FunctionCatalog, FunctionSpec, FunctionUrl,
+    InvokeError, InvokeFailure, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, LogFormat, LogLevel, Logging,
+    Provisioned, StreamItem, ThrottleReason, UrlAuth, UrlCors, UrlDirectory, UrlInvokeMode,
 };
 use gust_store::{StoreError, Tx};
 use gust_types::{AccountId, AwsError, Clock, Region, SystemClock};
@@ -65,6 +65,16 @@ impl FunctionCatalog for Fake {
     ) -> Result<Arc<FunctionSpec>, AwsError> {
         Ok(Arc::new(spec(account, region, name)))
     }
+
+    async fn event_settings(
+        &self,
+        _: &AccountId,
+        _: &Region,
+        _: &str,
+        _: Option<&str>,
+    ) -> Result<Arc<EventSettings>, AwsError> {
+        Ok(Arc::default())
+    }
 }
 
 fn spec(account: &AccountId, region: &Region, name: &str) -> FunctionSpec {
@@ -94,6 +104,8 @@ fn spec(account: &AccountId, region: &Region, name: &str) -> FunctionSpec {
         tracing_mode: String::new(),
         development: None,
         is_tenant_isolated: false,
+        dead_letter_arn: None,
+        may_recurse: false,
     }
 }
 
@@ -303,6 +315,7 @@ async fn what_is_not_answered_by_the_function_is_worded_as_aws_does() {
         (throttled, 429, "Rate Exceeded."),
         (InvokeError::RuntimeUnavailable("no python3.9 here".to_owned()), 502, "no python3.9 here"),
         (InvokeError::Sandbox("/secret".to_owned()), 500, "Internal Server Error"),
+        (InvokeError::RecursiveLoop, 400, "recursive loop"),
         (InvokeError::ShuttingDown, 503, "shutting down"),
     ] {
         *fake.answer.lock().unwrap() = Some(Err(error));
