@@ -7,16 +7,21 @@ use crate::endpoint::Endpoints;
 use crate::failure::{Context, Failure};
 use gust_access::PolicyAuthorizer;
 use gust_blob::{Blobs, BlobsOptions};
-use gust_gateway::{AdminHandlers, AuthPolicy, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, Serving};
+use gust_gateway::{
+    AdminHandlers, AuthPolicy, ClockError, ConnectionOrigin, FunctionUrls, Gateway, GatewayConfig, Serving,
+};
 use gust_iam::{Iam, Policies, Roles};
 use gust_invoke::{Engine, Launcher, Ports, SdkFolders};
-use gust_kit::ports::{Authorizer, CredentialSource, Credentials, RoleDirectory, ServiceRoles, UserKeys};
+use gust_kit::ports::{
+    Authorizer, CredentialSource, Credentials, RoleDirectory, RoleRights, ServiceRoles, Target, TargetKind, Targets,
+    UserKeys,
+};
 use gust_kit::{Endpoint, Platform, Registry, ServiceEndpoint};
-use gust_lambda::{Catalog, CodeStore, Durability, Lambda};
+use gust_lambda::{Catalog, CodeStore, Durability, FunctionTarget, Lambda};
 use gust_logs::Logs;
-use gust_store::{Store, StoreError, StoreOptions};
+use gust_store::{CLOCK_MOVED_TOPIC, Store, StoreError, StoreOptions};
 use gust_sts::{KeyRing, RolePolicy, Sts};
-use gust_types::{Clock, SystemClock};
+use gust_types::{Clock, MovableClock, SystemClock};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,6 +79,8 @@ impl Storage {
 /// Everything that gust remembers and runs. A reset makes a new one.
 pub struct World {
     store: Store,
+    /// Only in an ephemeral one.
+    clock: Option<Arc<MovableClock>>,
     logs: Arc<Logs>,
     lambda: Arc<Lambda>,
     engine: Engine,
@@ -94,10 +101,16 @@ impl World {
         let began_at_ms = SystemClock.now_ms();
         let sources = storage.sources();
         let Storage { store, blobs } = storage;
-        let platform = Platform::system(store.clone());
+        let real = Platform::system(store.clone());
+        // What is due follows this clock; signatures, credentials, deadlines and functions live in real time.
+        let clock = config.is_ephemeral().then(|| Arc::new(MovableClock::default()));
+        let platform = match &clock {
+            Some(clock) => Platform { clock: clock.clone(), ..real.clone() },
+            None => real.clone(),
+        };
         let logs = Logs::open(platform.clone(), blobs.clone(), gust_logs::Settings::default());
         let logs = logs.await.context("cannot open the logs")?;
-        let (key_ring, sts) = open_identities(&platform, config.auth);
+        let (key_ring, sts) = open_identities(&real, config.auth);
         let new_root_key = match config.auth {
             Auth::Open => None,
             Auth::Strict => key_ring.ensure_root_key(&config.account).await.context("cannot make the root key")?,
@@ -112,8 +125,10 @@ impl World {
             endpoint: endpoints.clone(),
             sdk: surroundings.sdk.clone(),
         };
-        let engine = Engine::new(engine_settings(config), platform.clone(), surroundings.launcher.clone(), ports);
-        let settings = lambda_settings(config, &platform);
+        let engine = Engine::new(engine_settings(config), real.clone(), surroundings.launcher.clone(), ports);
+        let authorizer = authorizer(&real, config.auth);
+        let targets = open_targets(&platform, &catalog, &engine, authorizer.clone());
+        let settings = lambda_settings(config, &platform, targets.clone());
         let lambda = Lambda::open(platform.clone(), catalog.clone(), Arc::new(engine.clone()), settings);
         let lambda = lambda.await.context("cannot open the functions")?;
         let registry = Registry::new([
@@ -126,11 +141,12 @@ impl World {
         services.sort_unstable();
         let urls =
             FunctionUrls { directory: catalog.clone(), catalog: catalog.clone(), invoker: Arc::new(engine.clone()) };
-        let gateway = open_gateway(registry, credentials, urls, &platform, surroundings);
+        let gateway = open_gateway(registry, credentials, urls, &real, surroundings, authorizer);
         endpoints.set(gateway.clone());
-        engine.start_queue(catalog).await.context("cannot start the queue of asynchronous events")?;
+        let queue = engine.start_queue(catalog, targets, platform.clock.clone());
+        queue.await.context("cannot start the queue of asynchronous events")?;
         let worker = tokio::spawn(lambda.clone().work());
-        Ok(World { store, logs, lambda, engine, gateway, worker, services, new_root_key, began_at_ms, sources })
+        Ok(World { store, clock, logs, lambda, engine, gateway, worker, services, new_root_key, began_at_ms, sources })
     }
 
     /// Serves `listener`.
@@ -167,6 +183,16 @@ impl World {
     /// The root key, if this start made it (`--auth strict`): it is shown now and never again.
     pub fn new_root_key(&self) -> Option<&Credentials> {
         self.new_root_key.as_ref()
+    }
+
+    /// Moves the clock forward, and returns what it shows.
+    pub fn move_clock(&self, by_ms: i64) -> Result<i64, ClockError> {
+        let clock = self.clock.as_ref().ok_or(ClockError::NotEphemeral)?;
+        if !clock.advance_ms(by_ms) {
+            return Err(ClockError::OutOfRange);
+        }
+        self.store.wake(CLOCK_MOVED_TOPIC);
+        Ok(clock.now_ms())
     }
 
     /// Returns when the store has failed for good.
@@ -214,12 +240,27 @@ fn open_catalog(platform: &Platform, blobs: Blobs, folder: &Path, is_ephemeral: 
     Ok(Arc::new(Catalog::new(platform.clone(), code, gust_lambda::limits::SETTLE_WAIT_MS)))
 }
 
+/// All that takes records of asynchronous invocations: functions. What each role may send to is asked where policies
+/// are evaluated.
+fn open_targets(
+    platform: &Platform,
+    catalog: &Arc<Catalog>,
+    engine: &Engine,
+    authorizer: Option<Arc<dyn Authorizer>>,
+) -> Targets {
+    let roles = || Arc::new(Roles::new(platform.store.clone())) as Arc<dyn RoleDirectory>;
+    let rights = authorizer.map(|authorizer| RoleRights::new(authorizer, roles()));
+    let functions = FunctionTarget::new(catalog.clone(), Arc::new(engine.clone()), platform.ids.clone(), rights);
+    Targets::new([(TargetKind::Function, Arc::new(functions) as Arc<dyn Target>)])
+}
+
 /// With verified signatures a function's role must exist and trust Lambda.
-fn lambda_settings(config: &Config, platform: &Platform) -> gust_lambda::Settings {
+fn lambda_settings(config: &Config, platform: &Platform, targets: Targets) -> gust_lambda::Settings {
     let roles = || Arc::new(Roles::new(platform.store.clone())) as Arc<dyn ServiceRoles>;
     gust_lambda::Settings {
         concurrent_executions: config.concurrency.cast_signed(),
         roles: (config.auth == Auth::Strict).then(roles),
+        targets,
         ..Default::default()
     }
 }
@@ -235,6 +276,7 @@ fn open_gateway(
     urls: FunctionUrls,
     platform: &Platform,
     surroundings: &Surroundings,
+    authorizer: Option<Arc<dyn Authorizer>>,
 ) -> Gateway {
     let config = &surroundings.config;
     let policy = match config.auth {
@@ -244,7 +286,7 @@ fn open_gateway(
     let settings = GatewayConfig {
         default_account: config.account.clone(),
         hosts: config.allowed_hosts.clone(),
-        authorizer: authorizer(platform, config.auth),
+        authorizer,
         urls: Some(urls),
         clock: platform.clock.clone(),
         ids: platform.ids.clone(),

@@ -8,7 +8,6 @@ from harness.packages import python_package
 API = "https://docs.aws.amazon.com/lambda/latest/api/"
 ECHO = "def handler(event, context):\n    return event\n"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
-QUEUE = "arn:aws:sqs:us-east-1:000000000000:q"
 
 
 @pytest.fixture
@@ -26,9 +25,10 @@ def test_an_event_invoke_config_lives(lambda_, function, refused):
     assert put["FunctionArn"] == f"{ARN}{function}:$LATEST" and put["LastModified"].year >= 2024
     assert (put["MaximumRetryAttempts"], put["MaximumEventAgeInSeconds"]) == (0, 60)
     assert put["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {}}
-    to_queue = {"OnFailure": {"Destination": QUEUE}}
-    updated = lambda_.update_function_event_invoke_config(FunctionName=function, DestinationConfig=to_queue)
-    assert updated["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {"Destination": QUEUE}}
+    target = ARN + create_function(lambda_, ECHO)
+    to_function = {"OnFailure": {"Destination": target}}
+    updated = lambda_.update_function_event_invoke_config(FunctionName=function, DestinationConfig=to_function)
+    assert updated["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {"Destination": target}}
     assert (updated["MaximumRetryAttempts"], updated["MaximumEventAgeInSeconds"]) == (0, 60)
     listed = lambda_.list_function_event_invoke_configs(FunctionName=function)["FunctionEventInvokeConfigs"]
     shown = lambda_.get_function_event_invoke_config(FunctionName=function, Qualifier="$LATEST")

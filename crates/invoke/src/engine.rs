@@ -9,7 +9,7 @@ use crate::keep_alive::{Evictor, Floor};
 use crate::launcher::Launcher;
 use crate::limits::{
     ACCOUNT_CONCURRENCY_DEFAULT, ASYNC_IN_FLIGHT_DEFAULT, IDLE_TIMEOUT_DEFAULT, INIT_LIMIT, MEMORY_POLL,
-    MEMORY_WAIT_DEFAULT, SDK_WAIT_DEFAULT,
+    MEMORY_WAIT_DEFAULT, RECURSION_MAX, SDK_WAIT_DEFAULT,
 };
 use crate::persistent::Persistent;
 use crate::pool::{FreezePolicy, FunctionPool, FunctionSnapshot};
@@ -18,16 +18,16 @@ use crate::response::{self, Reply};
 use crate::sdk::SdkFolders;
 use crate::statistics::FunctionStatistics;
 use crate::turn::{Turns, starts_max_default};
-use crate::{queue, shards::Shards};
+use crate::{queue, shards::Shards, trace};
 use async_trait::async_trait;
 use gust_kit::Platform;
 use gust_kit::ports::{
     AsyncEvent, CredentialSource, FunctionCatalog, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest,
-    InvokeStream, Invoker, LogSink, Provisioned,
+    InvokeStream, Invoker, LogSink, Provisioned, Targets,
 };
 use gust_runtime_api::ShutdownReason;
 use gust_store::{StoreError, Tx};
-use gust_types::{AccountId, Arn, Region};
+use gust_types::{AccountId, Arn, Region, SharedClock};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -153,11 +153,18 @@ impl Engine {
         Engine { inner: Arc::new(inner) }
     }
 
-    /// Begins to run the events that were accepted for asynchronous invocation, also before a restart.
+    /// Begins to run the events that were accepted for asynchronous invocation, also before a restart; what becomes of
+    /// them goes to `targets`. When they are due is told by `clock`.
     ///
     /// Errors: the store failed, or another node owns the queue.
-    pub async fn start_queue(&self, catalog: Arc<dyn FunctionCatalog>) -> Result<(), StoreError> {
-        let queue = Queue::start(self.clone(), catalog).await?;
+    pub async fn start_queue(
+        &self,
+        catalog: Arc<dyn FunctionCatalog>,
+        targets: Targets,
+        clock: SharedClock,
+    ) -> Result<(), StoreError> {
+        let platform = Platform { clock, ..self.inner.platform.clone() };
+        let queue = Queue::start(self.clone(), platform, catalog, targets).await?;
         *self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
         Ok(())
     }
@@ -212,7 +219,11 @@ impl Engine {
         if inner.is_shutting_down() {
             return Err(InvokeError::ShuttingDown);
         }
-        let function = inner.function(&request.function);
+        let (spec, header) = (&request.function, request.trace_header.as_deref());
+        if header.is_some() && !spec.may_recurse && trace::visits(header, &spec.arn) >= RECURSION_MAX {
+            return Err(InvokeError::RecursiveLoop);
+        }
+        let function = inner.function(spec);
         let slot = function.gate.enter().map_err(|reason| {
             function.counters.throttled();
             InvokeError::Throttled(reason)

@@ -127,10 +127,8 @@ pub(crate) async fn run(
     if request.tail == LogTail::Wanted {
         environment.recorder.begin_tail();
     }
-    let trace_header = request
-        .trace_header
-        .clone()
-        .unwrap_or_else(|| crate::trace::new_trace_header(&*engine.platform.ids, SystemClock.now_ms()));
+    let (header, ids) = (request.trace_header.as_deref(), &*engine.platform.ids);
+    let trace_header = crate::trace::at_function(header, &request.function.arn, ids, SystemClock.now_ms());
     let running = Running { request, trace_header, began, init_us, is_cold };
     let (ending, fate) = match failed {
         Some(ending) => {

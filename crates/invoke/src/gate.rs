@@ -296,6 +296,11 @@ impl FunctionGate {
         *self.claim.lock().unwrap_or_else(PoisonError::into_inner) == Claim::default()
     }
 
+    /// What is reserved for it.
+    pub(crate) fn reserved(&self) -> Option<u32> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner).reserved
+    }
+
     /// Its requests that run now, outside of provisioned concurrency.
     pub fn in_flight(&self) -> usize {
         usize::try_from(in_flight_of(self.state.load(Ordering::Acquire))).unwrap_or(usize::MAX)

@@ -136,24 +136,52 @@ pub const SPARE_BOOT_WAIT: Duration = Duration::from_secs(30);
 /// What the machine must have left for one to be started, in bytes.
 pub const SPARE_MEMORY_BYTES_MIN: u64 = 512 << 20;
 
-/// Logs that asynchronous events are spread over.
+/// Shards that the lanes of asynchronous events are spread over; each is owned by one node.
 pub const QUEUE_SHARDS: u64 = 8;
-/// Events of one shard that are in memory at a time.
-pub const QUEUE_WINDOW_EVENTS: usize = 256;
-/// Bytes of events of one shard that are in memory at a time, beyond which none are loaded.
-pub const QUEUE_WINDOW_BYTES: usize = 16 << 20;
-/// Events that one read loads.
-pub const QUEUE_LOAD_EVENTS: usize = 32;
-/// Asynchronous invocations that run at a time by default.
-pub const ASYNC_IN_FLIGHT_DEFAULT: usize = 500;
+/// Asynchronous invocations that run at a time by default. One function never has more running than there are places
+/// left.
+pub const ASYNC_IN_FLIGHT_DEFAULT: usize = 1_000;
+/// Bytes of asynchronous events in memory, beyond which only a function without any loads one. Twice as many, and only a
+/// function without any starts one.
+pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Events of one function that are in memory and wait to be started.
+pub const LANE_WINDOW_EVENTS: usize = 64;
+/// Events of one function that were run and are being settled, beyond which none of it are started.
+pub const LANE_SETTLING_MAX: usize = 1_024;
+/// How many times its limit's number of events have to pass before a function that was throttled is tried with more.
+pub const LIMIT_SUCCESSES: usize = 4;
+/// How many functions that found no place look again when one becomes free.
+pub const TURN_UNBLOCKS: usize = 4;
+/// How long a function's events are left alone after they could not be read, in milliseconds.
+pub const LOAD_RETRY_MS: i64 = 1_000;
+/// Functions with events that one read finds.
+pub const LANES_READ_MAX: usize = 256;
+/// Events that one transaction settles.
+pub const SETTLED_EVENTS_MAX: usize = 512;
+/// Bytes that one transaction writes which settles events, unless a single one writes more.
+pub const SETTLED_BYTES_MAX: usize = 4 << 20;
+/// Events of an older gust that one transaction moves.
+pub const MIGRATED_EVENTS_MAX: usize = 64;
+/// Bytes of such events, beyond which a transaction moves no more.
+pub const MIGRATED_BYTES_MAX: usize = 2 << 20;
+/// How often it is tried to prepare what follows from an event before that is given up.
+pub const STAGE_ATTEMPTS_MAX: u32 = 5;
+/// What a dead letter tells of an error, in bytes.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq>
+pub const DEAD_LETTER_MESSAGE_BYTES_MAX: usize = 1_024;
+/// How often a chain of invocations may reach a function. One that comes again is stopped.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
+pub const RECURSION_MAX: u32 = 16;
+/// Functions that a lineage names; the oldest are forgotten.
+pub const LINEAGE_FUNCTIONS_MAX: usize = 16;
 /// Retries of a failed asynchronous invocation.
 ///
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 2;
 /// How long an event is kept for, in milliseconds: six hours.
 pub const EVENT_AGE_MS_MAX: i64 = 6 * 3_600_000;
-/// How long a throttled event waits in memory for a place before it is put back.
-pub const THROTTLE_WAIT: Duration = Duration::from_secs(1);
 /// How long a shard waits after the store failed before it tries again.
 pub const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a shard's lease is asked for. There is one node: nobody competes for it, a restart under the

@@ -1,64 +1,111 @@
 //! Asynchronous events in the store: the record that accepts one is the record that is worked off.
 //!
-//! A shard has a log of fresh events, in the order of their acceptance, and an index of deferred ones, in
-//! the order of their due times. Accepting appends one record; settling deletes it, or moves it to the
-//! index. What is in memory is only a window; after a crash it is loaded again, so that every event is run
-//! at least once. Each settlement checks the lease of the shard and that the record is still there.
-//!
-//! A function's events go to two shards of its own choice, so that a busy one leaves room for the others.
+//! Every function has a lane of its own: a log of fresh events in the order of their acceptance, and an index of
+//! deferred ones in the order of their due times. Accepting appends one record; settling deletes it, or moves it to the
+//! index, and writes what follows from it (a destination's event) in the same transaction. What is in memory is only a
+//! window; after a crash it is loaded again, so that every event is run at least once. A lane belongs to a shard, whose
+//! lease each settlement checks.
 
-use crate::limits::{LEASE_TERM, QUEUE_SHARDS};
+use crate::lanes::{Cursor, LaneId, LaneLoad};
+use crate::limits::{LANES_READ_MAX, LEASE_TERM, MIGRATED_BYTES_MAX, MIGRATED_EVENTS_MAX, QUEUE_SHARDS};
 use crate::machine::{Attempts, Settlement};
 use bytes::{BufMut, Bytes, BytesMut};
-use gust_kit::ports::AsyncEvent;
+use gust_kit::ports::{AsyncEvent, Staged};
 use gust_store::{
-    Acquisition, Key, Lease, Order, Range, Read, Store, StoreError, Table, Tx, VALUE_BYTES_MAX, check_claim,
+    Acquisition, Key, Lease, Order, Range, Read, Store, StoreError, Table, Told, Tx, VALUE_BYTES_MAX, check_claim,
 };
 use gust_types::SharedClock;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-/// By shard and stamp: fresh events.
-const EVENTS: Table = Table(0x0180);
-/// By shard and stamp: payloads that do not fit into their event's record.
-const PAYLOADS: Table = Table(0x0181);
-/// By shard, due time and stamp: deferred events.
-const DEFERRED: Table = Table(0x0182);
+/// By shard and stamp: fresh events, as gust 0.1 before lanes wrote them. Moved when a shard is taken over.
+const OLD_EVENTS: Table = Table(0x0180);
+/// By shard and stamp: payloads of such events that did not fit into their records.
+const OLD_PAYLOADS: Table = Table(0x0181);
+/// By shard, due time and stamp: deferred events of that time.
+const OLD_DEFERRED: Table = Table(0x0182);
+/// By shard, lane and stamp: fresh events.
+const EVENTS: Table = Table(0x0183);
+/// By shard, lane and stamp: payloads that do not fit into their event's record.
+const PAYLOADS: Table = Table(0x0184);
+/// By shard, lane, due time and stamp: deferred events.
+const DEFERRED: Table = Table(0x0185);
+
+/// Set in the stamps of deferred events that came from before lanes, whose logs gave other stamps.
+const OLD_STAMP: u64 = 1 << 63;
 
 const VERSION: u8 = 1;
 const PAYLOAD_APART: u8 = 1;
 /// Version, flags, length of the head.
 const PREFIX_BYTES: usize = 6;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+struct HeadRef<'a> {
+    event: &'a AsyncEvent,
+    attempts: Attempts,
+}
+
+#[derive(Deserialize)]
 struct Head {
     event: AsyncEvent,
     #[serde(default)]
     attempts: Attempts,
 }
 
-/// The wake-up topic of a shard.
-pub(crate) fn topic(shard: u64) -> String {
+/// Where accepted events are told ([`gust_store::Tx::tell`]).
+pub(crate) const TOPIC: &str = "invoke/events";
+
+/// The lease of a shard.
+fn lease_name(shard: u64) -> String {
     format!("invoke/{shard}")
 }
 
 /// Writes `event` into `tx`: one record, and a second one only where a payload of nearly 1 MiB does not fit
 /// into one value together with its head.
 pub(crate) fn enqueue(tx: &mut dyn Tx, event: &AsyncEvent) -> Result<(), StoreError> {
-    let shard = shard_of(event);
-    let (record, apart) = encode(event, Attempts::default())?;
-    let appended = tx.append(&EVENTS.key().number(shard), record)?;
-    if let Some(payload) = apart {
-        tx.put_stamped(appended, PAYLOADS.key().number(shard), &[], payload)?;
-    }
-    tx.wake(&topic(shard));
-    Ok(())
+    enqueue_after(tx, event, Attempts::default())
 }
 
-/// One of the two shards of the event's function.
-fn shard_of(event: &AsyncEvent) -> u64 {
-    let function = hash(&[&event.account, &event.region, &event.function]);
-    let (first, second) = (function % QUEUE_SHARDS, (function >> 32) % QUEUE_SHARDS);
-    if hash(&[&event.request_id]) & 1 == 0 { first } else { second }
+fn enqueue_after(tx: &mut dyn Tx, event: &AsyncEvent, attempts: Attempts) -> Result<(), StoreError> {
+    let lane = lane_of(event);
+    let (record, apart) = encode(event, attempts)?;
+    let appended = tx.append(&fresh_of(lane), record)?;
+    if let Some(payload) = apart {
+        tx.put_stamped(appended, in_shard(PAYLOADS, lane), &[], payload)?;
+    }
+    tx.tell(TOPIC, appended)
+}
+
+/// The lane of the event's function. Two functions may share one, which costs them nothing but each other's pauses.
+pub(crate) fn lane_of(event: &AsyncEvent) -> LaneId {
+    hash(&[&event.account, &event.region, &event.function])
+}
+
+/// The shard of a lane.
+pub(crate) fn shard_of(lane: LaneId) -> u64 {
+    lane % QUEUE_SHARDS
+}
+
+fn in_shard(table: Table, lane: LaneId) -> Key {
+    table.key().number(shard_of(lane)).number(lane)
+}
+
+fn fresh_of(lane: LaneId) -> Key {
+    in_shard(EVENTS, lane)
+}
+
+/// What was told of a lane: its number, the stamp, and the event if its value came along and is complete.
+pub(crate) fn heard(told: Told) -> Result<(LaneId, u64, Option<Loaded>), StoreError> {
+    let mut parts = told.log.parts();
+    let lane = parts.number().and_then(|_| parts.number()).ok_or_else(damaged)?;
+    let Some(value) = told.value else { return Ok((lane, told.stamp, None)) };
+    let (event, attempts, is_apart) = decode(&value)?;
+    let loaded = Loaded { lane, stamp: told.stamp, place: Place::Fresh, attempts, event };
+    Ok((lane, told.stamp, (!is_apart).then_some(loaded)))
+}
+
+fn damaged() -> StoreError {
+    StoreError::RecordDamaged("the key of an asynchronous event".to_owned())
 }
 
 /// FNV-1a, then mixed: the same on every machine and in every version, because it places durable records.
@@ -73,8 +120,8 @@ fn hash(parts: &[&str]) -> u64 {
 
 /// The record, and the payload if it does not fit into it.
 fn encode(event: &AsyncEvent, attempts: Attempts) -> Result<(Bytes, Option<Bytes>), StoreError> {
-    let head = Head { event: event.clone(), attempts };
-    let head = serde_json::to_vec(&head).map_err(|error| StoreError::RecordDamaged(error.to_string()))?;
+    let head = serde_json::to_vec(&HeadRef { event, attempts })
+        .map_err(|error| StoreError::RecordDamaged(error.to_string()))?;
     let is_apart = PREFIX_BYTES + head.len() + event.payload.len() > VALUE_BYTES_MAX;
     let head_bytes = u32::try_from(head.len()).map_err(|_| StoreError::ValueTooLarge { bytes: head.len() })?;
     let mut record = BytesMut::with_capacity(PREFIX_BYTES + head.len() + event.payload.len());
@@ -114,32 +161,46 @@ pub(crate) enum Place {
 /// An event in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
-    /// Unique in the shard, in the order of acceptance.
+    pub(crate) lane: LaneId,
+    /// Unique in the lane, in the order of acceptance.
     pub(crate) stamp: u64,
     pub(crate) place: Place,
     pub(crate) attempts: Attempts,
     pub(crate) event: AsyncEvent,
 }
 
-/// How far a shard has been loaded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    /// The last fresh stamp.
-    pub(crate) fresh: Option<u64>,
-    /// The last deferred due time and stamp.
-    pub(crate) deferred: Option<(u64, u64)>,
+impl Loaded {
+    fn key(&self) -> Key {
+        key_of(self.lane, self.place, self.stamp)
+    }
+
+    fn payload_key(&self) -> Key {
+        in_shard(PAYLOADS, self.lane).number(self.stamp)
+    }
 }
 
-/// What one read of a shard brought.
-#[derive(Debug)]
-pub(crate) struct Load {
-    pub(crate) events: Vec<Loaded>,
-    pub(crate) cursor: Cursor,
-    /// Whether there may be more to load now.
-    pub(crate) has_more: bool,
-    /// When the next deferred event is due, in milliseconds since the epoch.
-    pub(crate) next_due_ms: Option<i64>,
+/// What becomes of an event, to be written down.
+#[derive(Clone)]
+pub(crate) struct Verdict {
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) settlement: Settlement,
+    /// What is sent in consequence.
+    pub(crate) staged: Vec<Staged>,
 }
+
+impl Verdict {
+    /// How many bytes it writes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let record = match self.settlement {
+            Settlement::RetryAt { .. } => self.loaded.event.payload.len(),
+            _ => 0,
+        };
+        record + RECORD_BYTES + self.staged.iter().map(|staged| staged.bytes).sum::<usize>()
+    }
+}
+
+/// A record without its payload, about, in bytes.
+const RECORD_BYTES: usize = 512;
 
 /// One shard, owned by this node.
 #[derive(Clone)]
@@ -149,8 +210,12 @@ pub(crate) struct Shard {
     lease: Lease,
 }
 
-fn due_number(due_at_ms: i64) -> u64 {
+pub(crate) fn due_number(due_at_ms: i64) -> u64 {
     u64::try_from(due_at_ms).unwrap_or(0)
+}
+
+fn due_ms(due: u64) -> i64 {
+    i64::try_from(due).unwrap_or(i64::MAX)
 }
 
 impl Shard {
@@ -163,218 +228,225 @@ impl Shard {
         node: &str,
         number: u64,
     ) -> Result<Shard, StoreError> {
-        let name = topic(number);
-        match Lease::acquire(store, &name, node, LEASE_TERM, clock).await? {
-            Acquisition::Granted(lease) => Ok(Shard { number, store: store.clone(), lease }),
+        let name = lease_name(number);
+        let lease = match Lease::acquire(store, &name, node, LEASE_TERM, clock).await? {
+            Acquisition::Granted(lease) => lease,
             Acquisition::HeldBy { owner, .. } => {
-                Err(StoreError::ClaimLost { claim: format!("{name} (held by {owner})") })
+                return Err(StoreError::ClaimLost { claim: format!("{name} (held by {owner})") });
             }
-        }
+        };
+        let shard = Shard { number, store: store.clone(), lease };
+        while shard.migrate().await? > 0 {}
+        Ok(shard)
     }
 
-    /// Loads at most `limit` fresh events after the cursor, and as many deferred ones that are due.
-    pub(crate) async fn load(&self, cursor: Cursor, now_ms: i64, limit: usize) -> Result<Load, StoreError> {
-        let shard = self.number;
-        self.store.read(move |read| load(read, shard, cursor, now_ms, limit)).await
-    }
-
-    /// Writes down what becomes of an event: one transaction.
-    ///
-    /// Errors: [`StoreError::ClaimLost`] if the shard has another owner, or the event was settled already.
-    pub(crate) async fn settle(&self, loaded: &Loaded, settlement: Settlement) -> Result<(), StoreError> {
-        if settlement == Settlement::Leave {
-            return Ok(());
-        }
+    /// Moves some events from before lanes into theirs; says how many.
+    async fn migrate(&self) -> Result<usize, StoreError> {
         let (lease, shard) = (self.lease.clone(), self.number);
-        let (stamp, place, event) = (loaded.stamp, loaded.place, loaded.event.clone());
+        let moved = self.store.transact(move |tx| {
+            check_claim(tx, &lease)?;
+            migrate(tx, shard)
+        });
+        moved.await.map(|committed| committed.value)
+    }
+
+    /// Lanes with fresh events after the lane `after`, at most [`LANES_READ_MAX`].
+    pub(crate) async fn fresh_lanes(&self, after: Option<LaneId>) -> Result<Vec<LaneId>, StoreError> {
+        let shard = self.number;
+        self.store
+            .read(move |read| Ok(lanes(read, EVENTS, 1, shard, after)?.into_iter().map(|it| it.0).collect()))
+            .await
+    }
+
+    /// Lanes with deferred events after the lane `after`, and when the first of each is due.
+    pub(crate) async fn deferred_lanes(&self, after: Option<LaneId>) -> Result<Vec<(LaneId, i64)>, StoreError> {
+        let shard = self.number;
+        let first = |(lane, due): (LaneId, u64)| (lane, due_ms(due));
+        self.store.read(move |read| Ok(lanes(read, DEFERRED, 2, shard, after)?.into_iter().map(first).collect())).await
+    }
+
+    /// Loads at most `limit` events of a lane after the cursor, those that are due before fresh ones.
+    pub(crate) async fn load(
+        &self,
+        lane: LaneId,
+        cursor: Cursor,
+        now_ms: i64,
+        limit: usize,
+    ) -> Result<LaneLoad, StoreError> {
+        self.store.read(move |read| load(read, lane, cursor, now_ms, limit)).await
+    }
+
+    /// Writes down what becomes of events, and what follows from it: one transaction. Returns how many of them had been
+    /// settled already; nothing follows from those again.
+    ///
+    /// Errors: [`StoreError::ClaimLost`] if the shard has another owner.
+    pub(crate) async fn settle(&self, verdicts: Arc<[Verdict]>) -> Result<usize, StoreError> {
+        let lease = self.lease.clone();
         let settled = self.store.transact(move |tx| {
             check_claim(tx, &lease)?;
-            let key = key_of(shard, place, stamp);
-            let Some(record) = tx.get(&key)? else {
-                return Err(StoreError::ClaimLost { claim: format!("event {}", event.request_id) });
-            };
-            tx.delete(key)?;
-            let payload_key = PAYLOADS.key().number(shard).number(stamp);
-            let is_apart = record.get(1).is_some_and(|flags| flags & PAYLOAD_APART != 0);
-            if let Settlement::RetryAt { due_at_ms, attempts } = settlement {
-                let (record, apart) = encode(&event, attempts)?;
-                tx.put(key_of(shard, Place::Deferred(due_number(due_at_ms)), stamp), record)?;
-                match apart {
-                    // It is there already, unless the attempts made the head outgrow the record just now.
-                    Some(payload) if !is_apart => tx.put(payload_key, payload)?,
-                    None if is_apart => tx.delete(payload_key)?,
-                    Some(_) | None => {}
-                }
-            } else if is_apart {
-                tx.delete(payload_key)?;
+            let mut gone = 0;
+            for verdict in &*verdicts {
+                gone += usize::from(!settle(tx, verdict)?);
             }
-            Ok::<_, StoreError>(())
+            Ok::<_, StoreError>(gone)
         });
-        settled.await.map(|_| ())
+        settled.await.map(|committed| committed.value)
     }
 
     /// Gives the shard back, so that another node may have it at once.
     pub(crate) async fn release(self) -> Result<(), StoreError> {
         self.lease.release(&self.store).await
     }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
 }
 
-fn key_of(shard: u64, place: Place, stamp: u64) -> Key {
+/// Whether the event was still there to be settled.
+fn settle(tx: &mut dyn Tx, verdict: &Verdict) -> Result<bool, StoreError> {
+    let Verdict { loaded, settlement, staged } = verdict;
+    let key = loaded.key();
+    let Some(record) = tx.get(&key)? else { return Ok(false) };
+    tx.delete(key)?;
+    let is_apart = record.get(1).is_some_and(|flags| flags & PAYLOAD_APART != 0);
+    if let Settlement::RetryAt { due_at_ms, attempts } = *settlement {
+        let (record, apart) = encode(&loaded.event, attempts)?;
+        tx.put(key_of(loaded.lane, Place::Deferred(due_number(due_at_ms)), loaded.stamp), record)?;
+        match apart {
+            // It is there already, unless the attempts made the head outgrow the record just now.
+            Some(payload) if !is_apart => tx.put(loaded.payload_key(), payload)?,
+            None if is_apart => tx.delete(loaded.payload_key())?,
+            Some(_) | None => {}
+        }
+    } else if is_apart {
+        tx.delete(loaded.payload_key())?;
+    }
+    staged.iter().try_for_each(|staged| (staged.write)(tx))?;
+    Ok(true)
+}
+
+fn key_of(lane: LaneId, place: Place, stamp: u64) -> Key {
     match place {
-        Place::Fresh => EVENTS.key().number(shard).number(stamp),
-        Place::Deferred(due) => DEFERRED.key().number(shard).number(due).number(stamp),
+        Place::Fresh => fresh_of(lane).number(stamp),
+        Place::Deferred(due) => in_shard(DEFERRED, lane).number(due).number(stamp),
     }
 }
 
-fn load(read: &mut dyn Read, shard: u64, mut cursor: Cursor, now_ms: i64, limit: usize) -> Result<Load, StoreError> {
-    let damaged = || StoreError::RecordDamaged("the key of an asynchronous event".to_owned());
-    let mut events = Vec::new();
-    let fresh = EVENTS.key().number(shard);
-    let range = match cursor.fresh {
-        Some(stamp) => Range::prefix_after(&fresh, &fresh.clone().number(stamp)),
-        None => Range::prefix(&fresh),
-    };
-    let found = read.range(&range, Order::Ascending, limit)?;
-    let mut has_more = found.len() == limit;
-    for (key, record) in found {
+/// Lanes of `table` after `after`, each with the first number after it; `numbers` follow the lane in the table's keys.
+fn lanes(
+    read: &mut dyn Read,
+    table: Table,
+    numbers: usize,
+    shard: u64,
+    mut after: Option<LaneId>,
+) -> Result<Vec<(LaneId, u64)>, StoreError> {
+    let all = table.key().number(shard);
+    let mut found = Vec::new();
+    while found.len() < LANES_READ_MAX {
+        let range = match after {
+            Some(lane) => {
+                let last = (0..numbers).fold(all.clone().number(lane), |key, _| key.number(u64::MAX));
+                Range::prefix_after(&all, &last)
+            }
+            None => Range::prefix(&all),
+        };
+        let Some((key, _)) = read.range(&range, Order::Ascending, 1)?.pop() else { break };
         let mut parts = key.parts();
-        let stamp = parts.number().and_then(|_| parts.number()).ok_or_else(damaged)?;
-        events.push(loaded(read, shard, Place::Fresh, stamp, &record)?);
-        cursor.fresh = Some(stamp);
+        let numbers = parts.number().and_then(|_| Some((parts.number()?, parts.number()?)));
+        let (lane, first) = numbers.ok_or_else(damaged)?;
+        found.push((lane, first));
+        after = Some(lane);
     }
-    let deferred = DEFERRED.key().number(shard);
+    Ok(found)
+}
+
+fn load(
+    read: &mut dyn Read,
+    lane: LaneId,
+    mut cursor: Cursor,
+    now_ms: i64,
+    limit: usize,
+) -> Result<LaneLoad, StoreError> {
+    let mut events = Vec::new();
+    let deferred = in_shard(DEFERRED, lane);
     let range = match cursor.deferred {
         Some((due, stamp)) => Range::prefix_after(&deferred, &deferred.clone().number(due).number(stamp)),
         None => Range::prefix(&deferred),
     };
-    let (mut next_due_ms, mut due_count) = (None, 0);
+    let mut next_due_ms = None;
     for (key, record) in read.range(&range, Order::Ascending, limit + 1)? {
         let mut parts = key.parts();
-        let numbers = parts.number().and_then(|_| Some((parts.number()?, parts.number()?)));
+        let numbers =
+            parts.number().and_then(|_| parts.number()).and_then(|_| Some((parts.number()?, parts.number()?)));
         let (due, stamp) = numbers.ok_or_else(damaged)?;
-        if due > due_number(now_ms) {
-            next_due_ms = Some(i64::try_from(due).unwrap_or(i64::MAX));
+        if due > due_number(now_ms) || events.len() == limit {
+            next_due_ms = Some(due_ms(due));
             break;
         }
-        if due_count == limit {
-            has_more = true;
-            break;
-        }
-        events.push(loaded(read, shard, Place::Deferred(due), stamp, &record)?);
+        events.push(loaded(read, lane, Place::Deferred(due), stamp, &record)?);
         cursor.deferred = Some((due, stamp));
-        due_count += 1;
     }
-    Ok(Load { events, cursor, has_more, next_due_ms })
+    let fresh = fresh_of(lane);
+    let range = Range::prefix_after(&fresh, &fresh.clone().number(cursor.fresh));
+    let room = limit - events.len();
+    let found = read.range(&range, Order::Ascending, room)?;
+    // Without room nothing was looked for.
+    let has_fresh = found.len() == room;
+    for (key, record) in found {
+        let mut parts = key.parts();
+        let stamp = parts.number().and_then(|_| parts.number()).and_then(|_| parts.number()).ok_or_else(damaged)?;
+        events.push(loaded(read, lane, Place::Fresh, stamp, &record)?);
+        cursor.fresh = stamp;
+    }
+    Ok(LaneLoad { events, cursor, has_fresh, next_due_ms })
 }
 
-fn loaded(read: &mut dyn Read, shard: u64, place: Place, stamp: u64, record: &Bytes) -> Result<Loaded, StoreError> {
+fn loaded(read: &mut dyn Read, lane: LaneId, place: Place, stamp: u64, record: &Bytes) -> Result<Loaded, StoreError> {
     let (mut event, attempts, is_apart) = decode(record)?;
     if is_apart {
-        let payload = read.get(&PAYLOADS.key().number(shard).number(stamp))?;
+        let payload = read.get(&in_shard(PAYLOADS, lane).number(stamp))?;
         event.payload = payload.ok_or_else(|| StoreError::RecordDamaged("an event without its payload".to_owned()))?;
     }
-    Ok(Loaded { stamp, place, attempts, event })
+    Ok(Loaded { lane, stamp, place, attempts, event })
+}
+
+/// Moves some events of `shard` from before lanes; says how many. Lanes need not be of that shard.
+fn migrate(tx: &mut dyn Tx, shard: u64) -> Result<usize, StoreError> {
+    let (mut count, mut bytes) = (0, 0);
+    for (table, is_deferred) in [(OLD_EVENTS, false), (OLD_DEFERRED, true)] {
+        for (key, record) in
+            tx.range(&Range::prefix(&table.key().number(shard)), Order::Ascending, MIGRATED_EVENTS_MAX)?
+        {
+            if bytes >= MIGRATED_BYTES_MAX || count >= MIGRATED_EVENTS_MAX {
+                return Ok(count);
+            }
+            let mut parts = key.parts();
+            parts.number().ok_or_else(damaged)?;
+            let due = if is_deferred { Some(parts.number().ok_or_else(damaged)?) } else { None };
+            let stamp = parts.number().ok_or_else(damaged)?;
+            let (mut event, attempts, is_apart) = decode(&record)?;
+            if is_apart {
+                let payload_key = OLD_PAYLOADS.key().number(shard).number(stamp);
+                event.payload = tx.get(&payload_key)?.ok_or_else(damaged)?;
+                tx.delete(payload_key)?;
+            }
+            (count, bytes) = (count + 1, bytes + record.len() + event.payload.len());
+            tx.delete(key)?;
+            match due {
+                Some(due) => defer(tx, &event, attempts, due, OLD_STAMP | shard << 56 | stamp)?,
+                None => enqueue_after(tx, &event, attempts)?,
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn defer(tx: &mut dyn Tx, event: &AsyncEvent, attempts: Attempts, due: u64, stamp: u64) -> Result<(), StoreError> {
+    let lane = lane_of(event);
+    let (record, apart) = encode(event, attempts)?;
+    tx.put(key_of(lane, Place::Deferred(due), stamp), record)?;
+    match apart {
+        Some(payload) => tx.put(in_shard(PAYLOADS, lane).number(stamp), payload),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::machine::DiscardReason;
-    use crate::testing::event;
-    use gust_types::ManualClock;
-    use std::sync::Arc;
-
-    async fn accept(store: &Store, event: &AsyncEvent) -> u64 {
-        let written = event.clone();
-        store.transact(move |tx| enqueue(tx, &written)).await.unwrap();
-        shard_of(event)
-    }
-
-    async fn shard(store: &Store, number: u64) -> Shard {
-        let clock: SharedClock = Arc::new(ManualClock::at(0));
-        Shard::acquire(store, &clock, "node", number).await.unwrap()
-    }
-
-    async fn everything(store: &Store) -> usize {
-        let count = store.read(|read| {
-            let mut count = 0;
-            for table in [EVENTS, PAYLOADS, DEFERRED] {
-                count += read.range(&Range::prefix(&table.key()), Order::Ascending, 1_000)?.len();
-            }
-            Ok::<_, StoreError>(count)
-        });
-        count.await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_event_is_one_record_whatever_its_size_until_it_no_longer_fits() {
-        for (size, records) in [(0, 1), (1_000_000, 1), (VALUE_BYTES_MAX - 10, 2), (VALUE_BYTES_MAX, 2)] {
-            let store = Store::memory();
-            let mut event = event("f", "r");
-            event.payload = vec![b'1'; size].into();
-            let number = accept(&store, &event).await;
-            assert_eq!(everything(&store).await, records, "{size}");
-            let shard = shard(&store, number).await;
-            let load = shard.load(Cursor::default(), 0, 10).await.unwrap();
-            assert_eq!(load.events[0].event, event);
-            let retry = Settlement::RetryAt { due_at_ms: 5, attempts: Attempts { failures: 1, postponed: 0 } };
-            shard.settle(&load.events[0], retry).await.unwrap();
-            assert_eq!(everything(&store).await, records, "{size}");
-            let load = shard.load(Cursor::default(), 5, 10).await.unwrap();
-            assert_eq!((&load.events[0].event, load.events[0].attempts.failures), (&event, 1));
-            shard.settle(&load.events[0], Settlement::Discard(DiscardReason::RetriesExhausted)).await.unwrap();
-            assert_eq!(everything(&store).await, 0);
-        }
-    }
-
-    #[tokio::test]
-    async fn loading_goes_on_after_the_cursor_and_tells_the_next_due_time() {
-        let store = Store::memory();
-        let mut number = 0;
-        for _ in 0..5 {
-            number = accept(&store, &event("f", "same")).await;
-        }
-        let shard = shard(&store, number).await;
-        let first = shard.load(Cursor::default(), 0, 3).await.unwrap();
-        assert!(first.events.len() == 3 && first.has_more);
-        let rest = shard.load(first.cursor, 0, 3).await.unwrap();
-        assert!(rest.events.len() == 2 && !rest.has_more);
-        for (loaded, due_at_ms) in first.events.iter().zip([30, 10, 20]) {
-            let attempts = loaded.attempts;
-            shard.settle(loaded, Settlement::RetryAt { due_at_ms, attempts }).await.unwrap();
-        }
-        let due = shard.load(rest.cursor, 20, 3).await.unwrap();
-        let places: Vec<Place> = due.events.iter().map(|loaded| loaded.place).collect();
-        assert_eq!(places, [Place::Deferred(10), Place::Deferred(20)]);
-        assert_eq!(due.next_due_ms, Some(30));
-        let restarted = shard.load(Cursor::default(), 20, 10).await.unwrap();
-        assert_eq!(restarted.events.len(), 4, "what is not settled is loaded again");
-    }
-
-    #[tokio::test]
-    async fn nobody_settles_twice_or_without_the_lease() {
-        let store = Store::memory();
-        let number = accept(&store, &event("f", "r")).await;
-        let old = shard(&store, number).await;
-        let loaded = old.load(Cursor::default(), 0, 1).await.unwrap().events.remove(0);
-        let new = shard(&store, number).await;
-        let lost = old.settle(&loaded, Settlement::Done).await;
-        assert!(matches!(lost, Err(StoreError::ClaimLost { .. })), "{lost:?}");
-        new.settle(&loaded, Settlement::Done).await.unwrap();
-        let twice = new.settle(&loaded, Settlement::Done).await;
-        assert!(matches!(twice, Err(StoreError::ClaimLost { .. })), "{twice:?}");
-    }
-
-    #[test]
-    fn what_a_newer_gust_wrote_is_refused() {
-        let (record, _) = encode(&event("f", "r"), Attempts::default()).unwrap();
-        let mut newer = record.to_vec();
-        newer[0] = VERSION + 1;
-        assert!(matches!(decode(&newer.into()), Err(StoreError::RecordTooNew { .. })));
-        assert!(matches!(decode(&record.slice(..20)), Err(StoreError::RecordDamaged(_))));
-    }
-}
+mod tests;

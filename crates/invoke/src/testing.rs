@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gust_kit::Platform;
 use gust_kit::ports::{
-    AsyncEvent, CredentialError, CredentialSource, Credentials, FunctionCatalog, FunctionSpec, InvokeRequest, KeyOwner,
-    LogDestination, LogFormat, LogLevel, LogLine, LogSink, LogTail, Logging, RoleSession,
+    AsyncEvent, CredentialError, CredentialSource, Credentials, EventSettings, FunctionCatalog, FunctionSpec,
+    InvokeRequest, KeyOwner, LogDestination, LogFormat, LogLevel, LogLine, LogSink, LogTail, Logging, RoleSession,
 };
 use gust_runtime_api::{Channel, HttpRuntime, RuntimeConnection};
 use gust_sandbox::Exit;
@@ -59,6 +59,8 @@ pub(crate) fn spec(name: &str) -> FunctionSpec {
         },
         tracing_mode: "PassThrough".to_owned(),
         is_tenant_isolated: false,
+        dead_letter_arn: None,
+        may_recurse: false,
         development: None,
     }
 }
@@ -155,6 +157,16 @@ impl FunctionCatalog for FakeCatalog {
     ) -> Result<Arc<FunctionSpec>, AwsError> {
         let missing = || AwsError::sender("ResourceNotFoundException", 404, format!("Function not found: {name}"));
         self.0.clone().ok_or_else(missing)
+    }
+
+    async fn event_settings(
+        &self,
+        _account: &AccountId,
+        _region: &Region,
+        _name: &str,
+        _qualifier: Option<&str>,
+    ) -> Result<Arc<EventSettings>, AwsError> {
+        Ok(Arc::default())
     }
 }
 

@@ -4,7 +4,9 @@ use crate::engine::Settings;
 use crate::pool::FreezePolicy;
 use crate::testing::{Bench, FakeCatalog, event, request, spec};
 use futures_util::future::join_all;
-use gust_kit::ports::{FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, Invoker, LogTail, ThrottleReason};
+use gust_kit::ports::{
+    FunctionSpec, InvokeError, InvokeFailure, InvokeOutcome, Invoker, LogTail, Targets, ThrottleReason,
+};
 use gust_store::Store;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -312,7 +314,8 @@ async fn accepted_events_run_also_after_a_restart() {
     drop(before);
     let bench = Bench::over(store, false, Settings { account_concurrency: 3, ..Settings::default() });
     let catalog = Arc::new(FakeCatalog(Some(handler("echo"))));
-    bench.engine.start_queue(catalog).await.unwrap();
+    let clock = Arc::new(gust_types::SystemClock);
+    bench.engine.start_queue(catalog, Targets::default(), clock).await.unwrap();
     for number in 0..10 {
         accept(&bench, &format!("after-{number}")).await;
     }
@@ -327,7 +330,8 @@ async fn accepted_events_run_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_a_deleted_function_are_given_up() {
     let bench = Bench::new(false, Settings::default());
-    bench.engine.start_queue(Arc::new(FakeCatalog(None))).await.unwrap();
+    let (catalog, clock) = (Arc::new(FakeCatalog(None)), Arc::new(gust_types::SystemClock));
+    bench.engine.start_queue(catalog, Targets::default(), clock).await.unwrap();
     accept(&bench, "r").await;
     bench.until("it is settled", |bench| bench.engine.snapshot().queue.is_some_and(|queue| queue.loaded == 0)).await;
     assert!(bench.engine.shutdown(Duration::from_secs(5)).await);

@@ -100,7 +100,7 @@ fn texts(input: &Doc, member: &str) -> Vec<String> {
 }
 
 /// The function, version or alias of an ARN; `None` for any other.
-fn function_of(resource: &str) -> Option<(FunctionId, Option<Qualifier>)> {
+pub(crate) fn function_of(resource: &str) -> Option<(FunctionId, Option<Qualifier>)> {
     let arn: Arn = resource.parse().ok()?;
     let mut parts = arn.resource.strip_prefix("function:")?.splitn(2, ':');
     let (name, qualifier) = (parts.next()?, parts.next());

@@ -6,6 +6,7 @@ use crate::keys;
 use crate::model::{FunctionId, Qualifier};
 use crate::provisioned;
 use crate::rules::policy::Statement;
+use gust_kit::ports::EventSettings;
 use gust_store::{Order, Range, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,18 @@ pub struct EventConfigRecord {
     pub on_failure: Option<String>,
     /// When it was last changed, in milliseconds since the epoch.
     pub modified_at_ms: i64,
+}
+
+impl EventConfigRecord {
+    /// As the queue of events acts on it.
+    pub fn settings(self) -> EventSettings {
+        EventSettings {
+            retries_max: self.retries_max.and_then(|retries| u32::try_from(retries).ok()),
+            age_ms_max: self.age_max_s.map(|age_s| i64::from(age_s) * 1_000),
+            on_success: self.on_success,
+            on_failure: self.on_failure,
+        }
+    }
 }
 
 /// What is kept ready of a version or an alias.

@@ -7,6 +7,8 @@
 //! it. (With several nodes on one store an invalidation has to reach all of them; until then one node owns a
 //! store.)
 
+mod event_settings;
+
 use crate::code::CodeStore;
 use crate::development::Substitute;
 use crate::error::LambdaError;
@@ -16,7 +18,7 @@ use crate::model::{AliasRecord, FunctionId, FunctionRecord, LoggingRecord, Quali
 use crate::urls::{UrlCache, policy_text};
 use crate::{keys, limits};
 use async_trait::async_trait;
-use gust_kit::ports::{FunctionCatalog, FunctionSpec, LogFormat, LogLevel, Logging};
+use gust_kit::ports::{EventSettings, FunctionCatalog, FunctionSpec, LogFormat, LogLevel, Logging};
 use gust_kit::{CommonError, Platform};
 use gust_store::{Read, Store};
 use gust_types::{AccountId, AwsError, Region};
@@ -40,7 +42,7 @@ pub struct Catalog {
 struct Cache {
     changes: Vec<u64>,
     functions: HashMap<FunctionId, Remembered>,
-    /// How many versions and aliases all of them have.
+    /// How many versions, aliases and settings all of them have.
     remembered: usize,
     /// Functions that somebody develops: their `$LATEST` is not what is stored.
     substitutes: HashMap<FunctionId, Substitute>,
@@ -53,9 +55,15 @@ struct Cache {
 struct Remembered {
     versions: HashMap<Version, Arc<FunctionSpec>>,
     aliases: HashMap<String, AliasRecord>,
+    /// How its asynchronous events are treated, by qualifier; empty for `$LATEST`.
+    event_settings: HashMap<String, Arc<EventSettings>>,
 }
 
 impl Remembered {
+    fn entries(&self) -> usize {
+        self.versions.len() + self.aliases.len() + self.event_settings.len()
+    }
+
     /// What `qualifier` leads to this time, if that is known.
     fn find(&self, qualifier: Option<&Qualifier>, random: impl Fn() -> f64) -> Option<&Arc<FunctionSpec>> {
         let version = match qualifier {
@@ -85,6 +93,14 @@ impl Cache {
             remembered: 0,
             substitutes: HashMap::new(),
             handed_out: HashMap::new(),
+        }
+    }
+
+    /// Forgets all functions if they are too many.
+    fn make_room(&mut self) {
+        if self.remembered >= limits::CATALOG_ENTRIES_MAX {
+            self.functions.clear();
+            self.remembered = 0;
         }
     }
 
@@ -142,7 +158,8 @@ impl Catalog {
             }
             self.code.restore(&found.record.package).await?;
             self.code.restore_layers(&found.record.config.layers).await?;
-            if let Some(spec) = self.keep(id, qualifier, &found, changes) {
+            let may_recurse = self.may_recurse(id).await?;
+            if let Some(spec) = self.keep(id, qualifier, &found, may_recurse, changes) {
                 return Ok(spec);
             }
         }
@@ -155,32 +172,31 @@ impl Catalog {
         id: &FunctionId,
         qualifier: Option<&Qualifier>,
         found: &Found,
+        may_recurse: bool,
         changes: u64,
     ) -> Option<Arc<FunctionSpec>> {
         let mut cache = self.cache_mut();
         if *cache.changes_of(id) != changes {
             return None;
         }
-        if cache.remembered >= limits::CATALOG_ENTRIES_MAX {
-            cache.functions.clear();
-            cache.remembered = 0;
-        }
+        cache.make_room();
         let substitute = cache.substitutes.get(id).filter(|_| found.version == Version::Latest).cloned();
         let known = cache.functions.entry(id.clone()).or_default();
-        let before = known.versions.len() + known.aliases.len();
+        let before = known.entries();
         if let (Some(Qualifier::Alias(name)), Some(alias)) = (qualifier, &found.alias) {
             known.aliases.insert(name.clone(), alias.clone());
         }
         let spec = known.versions.entry(found.version);
         let made = || {
             let mut spec = spec_of(id, found.version, &found.record, &self.code);
+            spec.may_recurse = may_recurse;
             if let Some(substitute) = &substitute {
                 substitute.apply(&mut spec);
             }
             Arc::new(spec)
         };
         let spec = spec.or_insert_with(made).clone();
-        let added = known.versions.len() + known.aliases.len() - before;
+        let added = known.entries() - before;
         cache.remembered += added;
         for package in found.record.packages() {
             let handed_out = cache.handed_out.entry(package).or_default();
@@ -204,7 +220,7 @@ impl Catalog {
         let mut cache = self.cache_mut();
         *cache.changes_of(id) += 1;
         if let Some(known) = cache.functions.remove(id) {
-            cache.remembered -= known.versions.len() + known.aliases.len();
+            cache.remembered -= known.entries();
         }
     }
 
@@ -351,6 +367,18 @@ impl FunctionCatalog for Catalog {
         let qualifier = qualifier.map(Qualifier::parse);
         self.find(&id, qualifier.as_ref()).await.map_err(AwsError::from)
     }
+
+    async fn event_settings(
+        &self,
+        account: &AccountId,
+        region: &Region,
+        name: &str,
+        qualifier: Option<&str>,
+    ) -> Result<Arc<EventSettings>, AwsError> {
+        let id = FunctionId { account: account.clone(), region: region.clone(), name: name.into() };
+        let qualifier = qualifier.map(Qualifier::parse);
+        self.event_settings_of(&id, qualifier.as_ref()).await.map_err(AwsError::from)
+    }
 }
 
 fn spec_of(id: &FunctionId, version: Version, record: &FunctionRecord, code: &CodeStore) -> FunctionSpec {
@@ -375,6 +403,8 @@ fn spec_of(id: &FunctionId, version: Version, record: &FunctionRecord, code: &Co
         logging: logging_of(&config.logging),
         tracing_mode: config.tracing_mode.clone(),
         is_tenant_isolated: config.tenant_isolation.is_some(),
+        dead_letter_arn: config.dead_letter_arn.clone(),
+        may_recurse: false,
         development: None,
     }
 }
@@ -437,8 +467,8 @@ mod tests {
         let changes = catalog.cache().changes[counter(&id)];
         let found = Found { version: Version::Latest, alias: None, record };
         catalog.invalidate(&id);
-        assert!(catalog.keep(&id, None, &found, changes).is_none());
-        assert!(catalog.keep(&id, None, &found, changes + 1).is_some());
+        assert!(catalog.keep(&id, None, &found, false, changes).is_none());
+        assert!(catalog.keep(&id, None, &found, false, changes + 1).is_some());
     }
 
     #[tokio::test]

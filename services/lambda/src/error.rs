@@ -148,6 +148,11 @@ pub enum LambdaError {
     /// The machine cannot start an environment.
     #[error("gust could not start an execution environment; its log says why.")]
     Sandbox(String),
+    /// The function is part of a loop that has reached it too often (inferred wording).
+    ///
+    /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
+    #[error("The function was stopped because it is invoked in a recursive loop.")]
+    RecursiveLoop,
     /// gust is shutting down.
     #[error("gust is shutting down.")]
     ShuttingDown,
@@ -159,6 +164,26 @@ pub enum LambdaError {
 /// Why a parameter is refused: all of them are `InvalidParameterValueException`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
+    /// Something that cannot be a dead-letter queue (inferred wording).
+    #[error("The dead-letter target {arn} is invalid: it has to be an Amazon SQS queue or an Amazon SNS topic.")]
+    DeadLetterTarget {
+        /// What was given.
+        arn: String,
+    },
+    /// A dead-letter queue that does not exist (inferred wording).
+    #[error("The dead-letter target {arn} does not exist.")]
+    DeadLetterMissing {
+        /// What was given.
+        arn: String,
+    },
+    /// A dead-letter queue that the function's role may not send to. AWS's words, as its users report them.
+    #[error("The provided execution role does not have permissions to call {action} on {service}")]
+    DeadLetterNotAllowed {
+        /// The operation.
+        action: String,
+        /// `SQS` or `SNS`.
+        service: String,
+    },
     /// The role does not exist, or does not trust Lambda.
     #[error("The role defined for the function cannot be assumed by Lambda.")]
     RoleNotAssumable,
@@ -407,6 +432,7 @@ impl From<InvokeError> for LambdaError {
             InvokeError::Throttled(reason) => LambdaError::Throttled(reason),
             InvokeError::RuntimeUnavailable(message) => LambdaError::RuntimeUnavailable(message),
             InvokeError::Sandbox(cause) => LambdaError::Sandbox(cause),
+            InvokeError::RecursiveLoop => LambdaError::RecursiveLoop,
             InvokeError::ShuttingDown => LambdaError::ShuttingDown,
         }
     }
@@ -454,6 +480,7 @@ impl From<LambdaError> for AwsError {
                 tracing::error!(cause, "no execution environment could be started");
                 service("ServiceException", 500)
             }
+            LambdaError::RecursiveLoop => user("RecursiveInvocationException", 400),
             LambdaError::ShuttingDown => service("ServiceUnavailableException", 503),
             LambdaError::Common(error) => error.into(),
         }
@@ -511,6 +538,7 @@ mod tests {
             413,
             "Request must be smaller than 70167211 bytes for the CreateFunction operation",
         );
+        check(InvokeError::RecursiveLoop, "RecursiveInvocationException", 400, "The function was stopped because");
         check(LambdaError::ShuttingDown, "ServiceUnavailableException", 503, "gust is shutting down.");
     }
 

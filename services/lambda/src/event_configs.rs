@@ -1,4 +1,4 @@
-//! Event invoke configs: kept and shown. The queue of asynchronous events does not act on them yet.
+//! Event invoke configs: what the queue of asynchronous events asks for with each attempt (`Catalog::event_settings`).
 
 use crate::api::{self, DestinationConfig, OnFailure, OnSuccess};
 use crate::attached::EventConfigRecord;
@@ -31,7 +31,8 @@ pub enum Mode {
 
 /// Stores the settings of a function, a version or an alias.
 ///
-/// Errors: nothing is set, a destination cannot be one, there is no function, there is nothing to change.
+/// Errors: nothing is set, a destination cannot be one or may not be sent to, there is no function, there is nothing to
+/// change.
 pub async fn store(
     cx: &Cx<Lambda>,
     id: FunctionId,
@@ -44,7 +45,10 @@ pub async fn store(
         return Err(AttachedError::EventConfigEmpty.into());
     }
     let destinations = destinations.map(|config| destination::destinations(&config, &id)).transpose();
-    let now_ms = cx.now_ms();
+    if let Ok(Some((on_success, on_failure))) = &destinations {
+        check_destinations(cx, &id, qualifier.as_ref(), on_success.as_deref(), on_failure.as_deref()).await?;
+    }
+    let (now_ms, function) = (cx.now_ms(), id.clone());
     let work = move |tx: &mut dyn Tx| -> Result<api::FunctionEventInvokeConfig, LambdaError> {
         let qualifier = qualifier.as_ref();
         if !matches!(subject::find(tx, &id, qualifier)?, Found::Whole(_)) {
@@ -60,30 +64,39 @@ pub async fn store(
         record.retries_max = retries_max.or(record.retries_max);
         record.age_max_s = age_max_s.or(record.age_max_s);
         if let Some((on_success, on_failure)) = destinations.clone()? {
-            for arn in [&on_success, &on_failure].into_iter().flatten() {
-                check_exists(tx, arn, &id)?;
-            }
             (record.on_success, record.on_failure) = (on_success, on_failure);
         }
         tx.put(key, keys::encode(&record))?;
         Ok(shown(&id, qualifier, &record))
     };
-    Ok(cx.store().transact(work).await?.value)
+    let shown = cx.store().transact(work).await?.value;
+    cx.service.catalog.invalidate(&function);
+    Ok(shown)
 }
 
 fn empty(now_ms: i64) -> EventConfigRecord {
     EventConfigRecord { retries_max: None, age_max_s: None, on_success: None, on_failure: None, modified_at_ms: now_ms }
 }
 
-/// A function of this account and region that is to be a destination has to exist.
-fn check_exists(tx: &mut dyn Tx, arn: &str, own: &FunctionId) -> Result<(), LambdaError> {
-    let function = destination::function(arn).filter(|id| id.account == own.account && id.region == own.region);
-    match function {
-        Some(function) if tx.get(&keys::function(&function))?.is_none() => {
-            Err(AttachedError::DestinationMissing { arn: arn.to_owned() }.into())
-        }
-        _ => Ok(()),
+/// What is to be a destination has to exist, and the function's role has to be allowed to send to it.
+async fn check_destinations(
+    cx: &Cx<Lambda>,
+    id: &FunctionId,
+    qualifier: Option<&Qualifier>,
+    on_success: Option<&str>,
+    on_failure: Option<&str>,
+) -> Result<(), LambdaError> {
+    // Without a function the transaction says so.
+    let Some(found) = cx.service.catalog.read_qualified(id, qualifier).await? else { return Ok(()) };
+    let sender = cx.service.sender(id, &found.record.config.role);
+    for (arn, member) in [
+        (on_success, "DestinationConfig.OnSuccess.Destination"),
+        (on_failure, "DestinationConfig.OnFailure.Destination"),
+    ] {
+        let Some(arn) = arn else { continue };
+        cx.service.check_target(arn, &sender).await.map_err(|error| destination::refusal(error, arn, member))?;
     }
+    Ok(())
 }
 
 /// AWS's refusal where there is no config.

@@ -25,6 +25,7 @@ mod publish;
 mod reservations;
 mod rules;
 mod subject;
+mod target;
 mod task;
 mod urls;
 
@@ -33,14 +34,17 @@ pub use code::{CodeStore, Durability, UNFINISHED_PREFIX};
 pub use development::Substitute;
 pub use error::{LambdaError, ParameterError, ValidationError};
 pub use link::LINK_PATH;
+pub use target::FunctionTarget;
 
 use bytes::Bytes;
-use gust_kit::ports::{Invoker, ServiceRoles};
+use gust_kit::ports::{Invoker, Sender, ServiceRoles, TargetError, Targets};
 use gust_kit::{Call, Need, Op, Platform, ResourceFacts, Service};
 use gust_store::Tx;
 use gust_types::{AwsError, Doc, Ids};
 use gust_wire::{OperationModel, ServiceModel};
 use link::{LinkSigner, SECRET_BYTES};
+use model::{FunctionConfig, FunctionId};
+use rules::destination;
 use std::sync::Arc;
 
 /// Types, operations, errors and tables, from `api.json`.
@@ -65,6 +69,8 @@ pub struct Settings {
     pub concurrent_executions: i32,
     /// Asked whether Lambda may act in a function's role; `None` where every role will do (`--auth open`).
     pub roles: Option<Arc<dyn ServiceRoles>>,
+    /// What can take records of asynchronous invocations, and dead letters.
+    pub targets: Targets,
 }
 
 impl Default for Settings {
@@ -73,6 +79,7 @@ impl Default for Settings {
             machine: if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" },
             concurrent_executions: limits::CONCURRENT_EXECUTIONS_DEFAULT,
             roles: None,
+            targets: Targets::default(),
         }
     }
 }
@@ -116,6 +123,28 @@ impl Lambda {
         let Some(roles) = &self.settings.roles else { return Ok(()) };
         let may_assume = roles.may_assume("lambda.amazonaws.com", role_arn, function_arn).await?;
         if may_assume { Ok(()) } else { Err(ParameterError::RoleNotAssumable.into()) }
+    }
+
+    /// A function as it sends what became of its events.
+    fn sender(&self, id: &FunctionId, role_arn: &str) -> Sender {
+        Sender {
+            account: id.account.clone(),
+            region: id.region.clone(),
+            function: id.name.to_string(),
+            role_arn: role_arn.to_owned(),
+        }
+    }
+
+    async fn check_target(&self, arn: &str, sender: &Sender) -> Result<(), TargetError> {
+        self.settings.targets.of(arn)?.check(arn, sender).await
+    }
+
+    /// Refuses a DeadLetterConfig that nothing can be sent to.
+    async fn check_dead_letters(&self, id: &FunctionId, config: &FunctionConfig) -> Result<(), LambdaError> {
+        let Some(arn) = &config.dead_letter_arn else { return Ok(()) };
+        let kind = destination::check_dead_letters(arn)?;
+        let checked = self.check_target(arn, &self.sender(id, &config.role)).await;
+        checked.map_err(|error| destination::dead_letter_refusal(error, arn, kind))
     }
 
     /// Its functions.

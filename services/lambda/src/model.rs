@@ -245,6 +245,9 @@ pub struct FunctionConfig {
     /// `PER_TENANT` if each of its environments serves one tenant only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant_isolation: Option<String>,
+    /// The queue or topic for events that could not be processed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_arn: Option<String>,
 }
 
 /// A stored LoggingConfig.

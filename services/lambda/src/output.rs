@@ -60,6 +60,8 @@ pub fn configuration(
         .as_deref()
         .and_then(api::TenantIsolationMode::parse)
         .map(|tenant_isolation_mode| api::TenancyConfig { tenant_isolation_mode });
+    let dead_letters = config.dead_letter_arn.clone();
+    shown.dead_letter_config = dead_letters.map(|arn| api::DeadLetterConfig { target_arn: Some(arn) });
     show_parts(record, &mut shown);
     if view != View::Listed {
         show_state(record, view, &mut shown);

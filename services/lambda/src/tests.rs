@@ -6,12 +6,13 @@ use crate::api::{
     PublishVersion, PublishVersionRequest, Runtime, UpdateFunctionCode, UpdateFunctionCodeRequest,
 };
 use crate::model::{FunctionId, Usage};
-use crate::{Catalog, CodeStore, Durability, Lambda, Settings, keys};
+use crate::{Catalog, CodeStore, Durability, FunctionTarget, Lambda, Settings, keys};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gust_blob::Blobs;
 use gust_kit::ports::{
-    AsyncEvent, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, Provisioned, StreamItem,
+    AsyncEvent, Delivery, FunctionSpec, InvokeError, InvokeOutcome, InvokeRequest, InvokeStream, Invoker, Provisioned,
+    Sender, Staged, StreamItem, Target, TargetError, TargetKind, Targets,
 };
 use gust_kit::{Call, Cx, Operation, Platform, Principal};
 use gust_store::{Key, Order, Range, Store, StoreError, Table, Tx};
@@ -239,6 +240,24 @@ impl Bed {
         bed
     }
 
+    /// A service for which there is another kind of targets besides functions.
+    pub async fn with_target(kind: TargetKind, target: Arc<TakingTarget>) -> Bed {
+        let mut bed = Bed::new().await;
+        let Lambda { platform, catalog, settings, .. } = &*bed.lambda;
+        let functions: Arc<dyn Target> = Arc::new(bed.function_target());
+        let targets = Targets::new([(TargetKind::Function, functions), (kind, target as Arc<dyn Target>)]);
+        let settings = Settings { targets, ..settings.clone() };
+        let lambda = Lambda::open(platform.clone(), catalog.clone(), bed.invoker.clone(), settings).await.unwrap();
+        bed.lambda = lambda;
+        bed
+    }
+
+    /// Its functions as destinations.
+    pub fn function_target(&self) -> FunctionTarget {
+        let Lambda { platform, catalog, .. } = &*self.lambda;
+        FunctionTarget::new(catalog.clone(), self.invoker.clone(), platform.ids.clone(), None)
+    }
+
     async fn over(
         store: Store,
         blobs: Blobs,
@@ -254,7 +273,9 @@ impl Bed {
         let wait_ms = if seed == 1 { 0 } else { 10_000 };
         let catalog = Arc::new(Catalog::new(platform.clone(), Arc::new(code), wait_ms));
         let invoker = Arc::new(NotingInvoker::default());
-        let settings = Settings { machine: "x86_64", ..Default::default() };
+        let functions = FunctionTarget::new(catalog.clone(), invoker.clone(), platform.ids.clone(), None);
+        let targets = Targets::new([(TargetKind::Function, Arc::new(functions) as Arc<dyn Target>)]);
+        let settings = Settings { machine: "x86_64", targets, ..Default::default() };
         let lambda = Lambda::open(platform, catalog, invoker.clone(), settings).await.unwrap();
         Bed { lambda, invoker, clock, call: call(), blobs, store, folder }
     }
@@ -436,6 +457,50 @@ async fn a_function_lives_through_the_wire() {
     assert_eq!((gone.status, gone.header("x-amzn-errortype")), (404, Some("ResourceNotFoundException")));
     let listed = exchange(&bed, "GET", "/2015-03-31/functions/?MaxItems=10", &[], "").await;
     assert_eq!(json(&listed), serde_json::json!({"Functions": []}));
+}
+
+/// What a [`TakingTarget`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Fine,
+    Missing,
+    NotAllowed,
+}
+
+/// A target that says what it is told to say, and remembers who asked for what.
+pub struct TakingTarget {
+    answer: Mutex<Answer>,
+    asked: Mutex<Vec<(String, Sender)>>,
+}
+
+impl TakingTarget {
+    pub fn new(answer: Answer) -> Arc<TakingTarget> {
+        Arc::new(TakingTarget { answer: Mutex::new(answer), asked: Mutex::default() })
+    }
+
+    pub fn answer(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    pub fn asked(&self) -> Vec<(String, Sender)> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Target for TakingTarget {
+    async fn check(&self, arn: &str, sender: &Sender) -> Result<(), TargetError> {
+        self.asked.lock().unwrap().push((arn.to_owned(), sender.clone()));
+        match *self.answer.lock().unwrap() {
+            Answer::Fine => Ok(()),
+            Answer::Missing => Err(TargetError::Missing),
+            Answer::NotAllowed => Err(TargetError::NotAllowed { action: "sqs:SendMessage" }),
+        }
+    }
+
+    async fn stage(&self, _: &Delivery) -> Result<Staged, TargetError> {
+        Err(TargetError::Missing)
+    }
 }
 
 /// The only role that trusts Lambda in [`Bed::with_roles`].

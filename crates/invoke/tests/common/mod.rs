@@ -113,6 +113,8 @@ impl World {
             tracing_mode: "PassThrough".to_owned(),
             development: None,
             is_tenant_isolated: false,
+            dead_letter_arn: None,
+            may_recurse: false,
         };
         World { engine, launcher, sink, folder, spec, spawner }
     }

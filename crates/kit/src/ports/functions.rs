@@ -54,6 +54,10 @@ pub struct FunctionSpec {
     /// Whether each request has to name a tenant, whose environments serve nobody else
     /// (TenancyConfig `PER_TENANT`).
     pub is_tenant_isolated: bool,
+    /// Where events go that could not be processed (DeadLetterConfig).
+    pub dead_letter_arn: Option<String>,
+    /// Whether it may invoke itself in a loop (RecursiveLoop `Allow`).
+    pub may_recurse: bool,
     /// Set while somebody develops the function: `code_dir` is then a folder of theirs.
     pub development: Option<Development>,
 }
@@ -227,6 +231,9 @@ pub enum InvokeError {
     /// The machine cannot start an environment; logged with its cause.
     #[error("no environment could be started: {0}")]
     Sandbox(String),
+    /// The function is part of a loop that has reached it too often.
+    #[error("a recursive loop was detected")]
+    RecursiveLoop,
     /// gust is shutting down.
     #[error("gust is shutting down")]
     ShuttingDown,
@@ -283,6 +290,21 @@ pub struct AsyncEvent {
     /// The event: JSON bytes, kept behind the record's head (see the queue's record).
     #[serde(skip)]
     pub payload: Bytes,
+}
+
+/// How asynchronous events of a function, a version or an alias are treated (FunctionEventInvokeConfig).
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/api/API_FunctionEventInvokeConfig.html>
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventSettings {
+    /// How often a failed event is tried again: 0 to 2. `None` is the default.
+    pub retries_max: Option<u32>,
+    /// How old an event may become, in milliseconds. `None` is the default.
+    pub age_ms_max: Option<i64>,
+    /// Where the record of a success goes: an ARN.
+    pub on_success: Option<String>,
+    /// Where the record of a failure goes: an ARN.
+    pub on_failure: Option<String>,
 }
 
 /// Runs functions. Implemented by `gust-invoke`.
@@ -351,4 +373,14 @@ pub trait FunctionCatalog: Send + Sync + 'static {
         name: &str,
         qualifier: Option<&str>,
     ) -> Result<Arc<FunctionSpec>, AwsError>;
+
+    /// How asynchronous events are treated that were invoked with `qualifier`, as it is set now: ask for each attempt. A
+    /// function that does not exist has the defaults. Errors: the store's.
+    async fn event_settings(
+        &self,
+        account: &AccountId,
+        region: &Region,
+        name: &str,
+        qualifier: Option<&str>,
+    ) -> Result<Arc<EventSettings>, AwsError>;
 }

@@ -121,6 +121,14 @@ pub enum AttachedError {
         /// Its ARN.
         arn: String,
     },
+    /// A destination that the function's role may not send to. AWS's words, as its users report them.
+    #[error("The function's execution role does not have permissions to call {action} on {arn}")]
+    DestinationNotAllowed {
+        /// The operation.
+        action: String,
+        /// The destination.
+        arn: String,
+    },
     /// The function itself as a destination.
     #[error("You can't specify the function as a destination for itself.")]
     DestinationIsItself,

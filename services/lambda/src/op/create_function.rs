@@ -34,6 +34,7 @@ impl Operation for CreateFunction {
             return Err(LambdaError::FunctionExists { name: id.name.to_string() });
         }
         service.check_role(&config.role, &id.arn()).await?;
+        service.check_dead_letters(&id, &config).await?;
         let (layers, mut holds) = service.use_layers(&cx.call, input.layers.as_deref().unwrap_or_default()).await?;
         let (package, hold) = service.catalog.code().stage(zip).await?;
         rules::layer::check_size(package.unzipped_bytes, &layers)?;

@@ -23,6 +23,7 @@ impl Operation for DeleteFunctionEventInvokeConfig {
     ) -> Result<DeleteFunctionEventInvokeConfigResponse, LambdaError> {
         let action = "DeleteFunctionEventInvokeConfig";
         let reference = name::resolve(&input.function_name, input.qualifier.as_deref(), &cx.call, action)?;
+        let function = reference.id.clone();
         let removed = move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
             let (id, qualifier) = (&reference.id, reference.qualifier.as_ref());
             let key = keys::event_config(id, qualifier);
@@ -30,6 +31,7 @@ impl Operation for DeleteFunctionEventInvokeConfig {
             Ok(tx.delete(key)?)
         };
         cx.store().transact(removed).await?;
+        cx.service.catalog.invalidate(&function);
         Ok(DeleteFunctionEventInvokeConfigResponse {})
     }
 }

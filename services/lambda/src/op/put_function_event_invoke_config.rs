@@ -1,8 +1,7 @@
 //! Sets how asynchronous invocations are retried and where their records go, in the place of what was set before.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html>
-//! Deviations: it is kept and shown; the queue does not act on it yet. A destination other than a function is not
-//! looked for. Errors: ResourceNotFoundException, InvalidParameterValueException.
+//! Deviations: functions are destinations; the other kinds are refused by their names until gust has them. Errors: ResourceNotFoundException, InvalidParameterValueException.
 
 use crate::Lambda;
 use crate::api::{FunctionEventInvokeConfig, PutFunctionEventInvokeConfig, PutFunctionEventInvokeConfigRequest};
@@ -95,6 +94,77 @@ mod tests {
         assert!(
             bed.refusal::<PutFunctionEventInvokeConfig>(with(iam)).await.starts_with("The provided destination config")
         );
+    }
+
+    #[tokio::test]
+    async fn kinds_that_do_not_exist_yet_are_refused_by_their_names() {
+        let bed = Bed::new().await;
+        bed.create_active("a").await;
+        for (arn, kind) in [
+            ("arn:aws:sqs:us-east-1:000000000000:q", "SQS queues"),
+            ("arn:aws:sns:us-east-1:000000000000:t", "SNS topics"),
+            ("arn:aws:events:us-east-1:000000000000:event-bus/default", "EventBridge event buses"),
+        ] {
+            let request = PutFunctionEventInvokeConfigRequest { destination_config: on_success(arn), ..request() };
+            let expected =
+                format!("gust does not support DestinationConfig.OnSuccess.Destination: {kind} do not exist yet.");
+            assert_eq!(bed.refusal::<PutFunctionEventInvokeConfig>(request).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_destination_needs_what_its_target_asks_for() {
+        use crate::tests::{Answer, TakingTarget};
+        use gust_kit::ports::TargetKind;
+        let target = TakingTarget::new(Answer::NotAllowed);
+        let bed = Bed::with_target(TargetKind::Queue, target.clone()).await;
+        bed.create_active("a").await;
+        let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+        let put = || PutFunctionEventInvokeConfigRequest { destination_config: on_success(arn), ..request() };
+        assert_eq!(
+            bed.refusal::<PutFunctionEventInvokeConfig>(put()).await,
+            format!("The function's execution role does not have permissions to call SendMessage on {arn}")
+        );
+        target.answer(Answer::Missing);
+        let missing = bed.refusal::<PutFunctionEventInvokeConfig>(put()).await;
+        assert_eq!(missing, format!("The destination ARN {arn} is invalid."));
+        target.answer(Answer::Fine);
+        bed.run::<PutFunctionEventInvokeConfig>(put()).await.unwrap();
+        assert_eq!(target.asked().last().unwrap().1.role_arn, "arn:aws:iam::000000000000:role/r");
+    }
+
+    #[tokio::test]
+    async fn settings_hold_from_the_next_attempt_on() {
+        use gust_kit::ports::{EventSettings, FunctionCatalog};
+        let bed = Bed::new().await;
+        for name in ["a", "b"] {
+            bed.create_active(name).await;
+        }
+        bed.publish("a").await;
+        let settings = async |qualifier: Option<&str>| {
+            let (account, region) = (bed.call.account(), &bed.call.region);
+            bed.lambda.catalog().event_settings(account, region, "a", qualifier).await.unwrap()
+        };
+        assert_eq!(*settings(None).await, EventSettings::default());
+        let arn = "arn:aws:lambda:us-east-1:000000000000:function:b";
+        let latest = PutFunctionEventInvokeConfigRequest {
+            maximum_event_age_in_seconds: Some(60),
+            destination_config: on_success(arn),
+            ..request()
+        };
+        bed.run::<PutFunctionEventInvokeConfig>(latest).await.unwrap();
+        let set = EventSettings {
+            retries_max: Some(1),
+            age_ms_max: Some(60_000),
+            on_success: Some(arn.to_owned()),
+            on_failure: None,
+        };
+        assert_eq!(*settings(None).await, set);
+        assert_eq!(settings(Some("$LATEST")).await, settings(None).await);
+        assert_eq!(*settings(Some("1")).await, EventSettings::default(), "each qualifier has its own");
+        let delete = crate::api::DeleteFunctionEventInvokeConfigRequest { function_name: "a".into(), qualifier: None };
+        bed.run::<crate::api::DeleteFunctionEventInvokeConfig>(delete).await.unwrap();
+        assert_eq!(*settings(None).await, EventSettings::default());
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Sets what becomes of a function that invokes itself in a loop.
 //!
 //! AWS: <https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionRecursionConfig.html>
-//! Deviations: it is kept and shown; gust looks for no loops yet.
+//! Deviations: none.
 //! Errors: ResourceNotFoundException, InvalidParameterValueException.
 
 use crate::api::{PutFunctionRecursionConfig, PutFunctionRecursionConfigRequest, PutFunctionRecursionConfigResponse};
@@ -21,12 +21,14 @@ impl Operation for PutFunctionRecursionConfig {
         input: PutFunctionRecursionConfigRequest,
     ) -> Result<PutFunctionRecursionConfigResponse, LambdaError> {
         let id = name::resolve_unqualified(&input.function_name, &cx.call, "PutFunctionRecursionConfig")?;
+        let function = id.clone();
         let record = RecursionRecord { recursive_loop: input.recursive_loop.as_str().to_owned() };
         let work = move |tx: &mut dyn Tx| -> Result<(), LambdaError> {
             subject::revision(tx, &id, None)?;
             Ok(tx.put(keys::recursion(&id), keys::encode(&record))?)
         };
         cx.store().transact(work).await?;
+        cx.service.catalog.invalidate(&function);
         Ok(PutFunctionRecursionConfigResponse { recursive_loop: Some(input.recursive_loop) })
     }
 }

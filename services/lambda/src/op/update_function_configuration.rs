@@ -25,6 +25,12 @@ impl Operation for UpdateFunctionConfiguration {
         if let Some(role) = &input.role {
             cx.service.check_role(role, &id.arn()).await?;
         }
+        if input.dead_letter_config.is_some()
+            && let Some(current) = cx.service.catalog.read(&id).await?
+        {
+            let next = rules::configuration::update(&current.config, &input, cx.service.settings.machine)?;
+            cx.service.check_dead_letters(&id, &next).await?;
+        }
         let (machine, revision_id) = (cx.service.settings.machine, input.revision_id.take());
         let (layers, holds) = match &input.layers {
             Some(arns) => {
@@ -81,6 +87,39 @@ mod tests {
         let get = api::GetFunctionConfigurationRequest { function_name: "a".into(), ..Default::default() };
         let settled = bed.run::<api::GetFunctionConfiguration>(get).await.unwrap();
         assert_eq!(settled.last_update_status, Some(LastUpdateStatus::Successful));
+    }
+
+    #[tokio::test]
+    async fn dead_letters_go_to_queues_and_topics() {
+        use crate::tests::{Answer, TakingTarget};
+        use gust_kit::ports::TargetKind;
+        let target = TakingTarget::new(Answer::Fine);
+        let bed = Bed::with_target(TargetKind::Queue, target.clone()).await;
+        bed.create_active("a").await;
+        let to = |arn: &str| UpdateFunctionConfigurationRequest {
+            dead_letter_config: Some(api::DeadLetterConfig { target_arn: Some(arn.to_owned()) }),
+            ..request("a")
+        };
+        let queue = "arn:aws:sqs:us-east-1:000000000000:q";
+        let shown = bed.run::<UpdateFunctionConfiguration>(to(queue)).await.unwrap();
+        assert_eq!(shown.dead_letter_config, Some(api::DeadLetterConfig { target_arn: Some(queue.into()) }));
+        bed.lambda.settle_pending().await.unwrap();
+        let spec = bed.lambda.catalog().find(&function_id("a"), None).await.unwrap();
+        assert_eq!(spec.dead_letter_arn.as_deref(), Some(queue));
+        assert_eq!(target.asked().len(), 1);
+        let refusal = async |arn: &str| bed.refusal::<UpdateFunctionConfiguration>(to(arn)).await;
+        let topic = refusal("arn:aws:sns:us-east-1:000000000000:t").await;
+        assert_eq!(topic, "gust does not support DeadLetterConfig: SNS topics do not exist yet.");
+        assert!(
+            refusal("arn:aws:lambda:us-east-1:000000000000:function:a").await.starts_with("The dead-letter target")
+        );
+        target.answer(Answer::NotAllowed);
+        let expected = "The provided execution role does not have permissions to call SendMessage on SQS";
+        assert_eq!(refusal(queue).await, expected);
+        target.answer(Answer::Missing);
+        assert_eq!(refusal(queue).await, format!("The dead-letter target {queue} does not exist."));
+        let shown = bed.run::<UpdateFunctionConfiguration>(to("")).await.unwrap();
+        assert_eq!(shown.dead_letter_config, None, "an empty text takes it away");
     }
 
     #[tokio::test]

@@ -45,6 +45,7 @@ pub fn create(input: &CreateFunctionRequest, name: &str, machine: &str) -> Resul
         // Reading them is not a decision: the operation does it.
         layers: Vec::new(),
         tenant_isolation: input.tenancy_config.as_ref().map(|it| it.tenant_isolation_mode.as_str().to_owned()),
+        dead_letter_arn: input.dead_letter_config.as_ref().and_then(dead_letters),
     })
 }
 
@@ -83,6 +84,9 @@ pub fn update(
     }
     if let Some(asked) = &input.vpc_config {
         config.vpc = Some(vpc(asked));
+    }
+    if let Some(asked) = &input.dead_letter_config {
+        config.dead_letter_arn = dead_letters(asked);
     }
     let texts = [
         (&mut config.handler, &input.handler),
@@ -129,6 +133,11 @@ fn variables(environment: &api::Environment) -> Result<BTreeMap<String, String>,
 
 fn tracing_mode(config: &Option<api::TracingConfig>) -> Option<&'static str> {
     config.as_ref().and_then(|config| config.mode).map(|mode| mode.as_str())
+}
+
+/// Where failed events go; an empty text is nowhere.
+fn dead_letters(config: &api::DeadLetterConfig) -> Option<String> {
+    config.target_arn.clone().filter(|arn| !arn.is_empty())
 }
 
 fn vpc(config: &api::VpcConfig) -> VpcRecord {

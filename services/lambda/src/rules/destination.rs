@@ -3,8 +3,10 @@
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>.
 
 use crate::api::DestinationConfig;
-use crate::error::AttachedError;
+use crate::error::{AttachedError, LambdaError, ParameterError};
 use crate::model::FunctionId;
+use gust_kit::CommonError;
+use gust_kit::ports::{TargetError, TargetKind};
 use gust_types::{AccountId, Region};
 
 /// The destinations of a request: for successes, for failures. Empty texts are none.
@@ -38,6 +40,41 @@ pub fn destinations(
         });
     }
     Ok((on_success, on_failure))
+}
+
+/// Why a destination is refused. The first two texts are AWS's.
+pub fn refusal(error: TargetError, arn: &str, member: &'static str) -> LambdaError {
+    match error {
+        TargetError::Missing => AttachedError::DestinationMissing { arn: arn.to_owned() }.into(),
+        TargetError::NotAllowed { action } => {
+            let action = action.rsplit(':').next().unwrap_or(action).to_owned();
+            AttachedError::DestinationNotAllowed { action, arn: arn.to_owned() }.into()
+        }
+        TargetError::Unavailable(cause) => CommonError::Internal(cause).into(),
+        other => ParameterError::Unsupported { member, reason: format!("{other}.") }.into(),
+    }
+}
+
+/// Refuses what cannot be a dead-letter queue: anything but a queue or a topic (inferred wording).
+pub fn check_dead_letters(arn: &str) -> Result<TargetKind, ParameterError> {
+    match TargetKind::of(arn) {
+        Some(kind @ (TargetKind::Queue | TargetKind::Topic)) => Ok(kind),
+        _ => Err(ParameterError::DeadLetterTarget { arn: arn.to_owned() }),
+    }
+}
+
+/// Why a dead-letter queue is refused. The text about permissions is AWS's, the one about what is missing inferred.
+pub fn dead_letter_refusal(error: TargetError, arn: &str, kind: TargetKind) -> LambdaError {
+    match error {
+        TargetError::Missing => ParameterError::DeadLetterMissing { arn: arn.to_owned() }.into(),
+        TargetError::NotAllowed { action } => {
+            let action = action.rsplit(':').next().unwrap_or(action).to_owned();
+            let service = kind.service().to_uppercase();
+            ParameterError::DeadLetterNotAllowed { action, service }.into()
+        }
+        TargetError::Unavailable(cause) => CommonError::Internal(cause).into(),
+        other => ParameterError::Unsupported { member: "DeadLetterConfig", reason: format!("{other}.") }.into(),
+    }
 }
 
 /// The function that an ARN names, with or without a qualifier; `None` for anything else.

@@ -11,7 +11,6 @@ use crate::error::ParameterError;
 type Row = (bool, &'static str, &'static str);
 
 const LATEST_PUBLISHED: &str = "it is for functions on capacity providers, which do not exist.";
-const DEAD_LETTERS: &str = "dead-letter queues and topics do not exist yet.";
 const FILE_SYSTEMS: &str = "file systems cannot be mounted.";
 const IMAGES: &str = "container images cannot be run; use a zip.";
 const SIGNING: &str = "code signing does not exist yet.";
@@ -40,7 +39,6 @@ pub fn check_create(input: &CreateFunctionRequest) -> Result<(), ParameterError>
         (code.s3_key.is_some() && code.zip_file.is_none(), "Code.S3Key", BUCKETS),
         (asks(&code.source_kms_key_arn), "Code.SourceKMSKeyArn", "packages are not encrypted."),
         (input.publish_to.is_some(), "PublishTo", LATEST_PUBLISHED),
-        (input.dead_letter_config.as_ref().is_some_and(|it| asks(&it.target_arn)), "DeadLetterConfig", DEAD_LETTERS),
         (has_items(&input.file_system_configs), "FileSystemConfigs", FILE_SYSTEMS),
         (asks(&input.code_signing_config_arn), "CodeSigningConfigArn", SIGNING),
         (asks_for_snapshots(&input.snap_start), "SnapStart", SNAPSHOTS),
@@ -73,7 +71,6 @@ pub fn check_update_code(input: &UpdateFunctionCodeRequest) -> Result<(), Parame
 pub fn check_update_configuration(input: &UpdateFunctionConfigurationRequest) -> Result<(), ParameterError> {
     refuse_first(&[
         (input.image_config.is_some(), "ImageConfig", IMAGES),
-        (input.dead_letter_config.as_ref().is_some_and(|it| asks(&it.target_arn)), "DeadLetterConfig", DEAD_LETTERS),
         (has_items(&input.file_system_configs), "FileSystemConfigs", FILE_SYSTEMS),
         (asks_for_snapshots(&input.snap_start), "SnapStart", SNAPSHOTS),
         (input.capacity_provider_config.is_some(), "CapacityProviderConfig", CAPACITY),
@@ -108,7 +105,7 @@ fn asks_for_snapshots(snap_start: &Option<SnapStart>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{DeadLetterConfig, FunctionVersionLatestPublished};
+    use crate::api::FunctionVersionLatestPublished;
 
     #[track_caller]
     fn check(change: fn(&mut CreateFunctionRequest), member: Option<&str>) {
@@ -129,7 +126,6 @@ mod tests {
         check(|_| {}, None);
         check(|input| input.publish = Some(true), None);
         check(|input| input.layers = Some(vec!["arn".into()]), None);
-        check(|input| input.dead_letter_config = Some(DeadLetterConfig { target_arn: Some(String::new()) }), None);
         check(|input| input.snap_start = Some(SnapStart { apply_on: Some(SnapStartApplyOn::None) }), None);
         check(|input| input.file_system_configs = Some(vec![]), None);
         check(|input| input.package_type = Some(PackageType::Zip), None);
@@ -138,10 +134,6 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
         check(|input| input.publish_to = Some(FunctionVersionLatestPublished::LatestPublished), Some("PublishTo"));
-        let target = |input: &mut CreateFunctionRequest| {
-            input.dead_letter_config = Some(DeadLetterConfig { target_arn: Some("arn".into()) });
-        };
-        check(target, Some("DeadLetterConfig"));
         let snapshots = |input: &mut CreateFunctionRequest| {
             input.snap_start = Some(SnapStart { apply_on: Some(SnapStartApplyOn::PublishedVersions) });
         };
