@@ -14,6 +14,7 @@ use crate::rivals;
 use crate::row::{Against, Goal, Kind, Row, Series};
 use crate::target::{Function, Target, expect};
 use base64::Engine;
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,11 +25,15 @@ pub const ZYGOTE: &str = "(c) zygote";
 pub const NO_ZYGOTE: &str = "(b) code on the node, no zygote";
 const NOT_ON_NODE: &str = "(a) code not on the node";
 const POOL_HIT: &str = "(e) process started ahead";
+const FORKED_AHEAD: &str = "(e) forked from the zygote ahead";
+const SANDBOX_AHEAD: &str = "(b) code on the node, sandbox made ahead";
 
 /// Cold starts measured per round.
 const STARTS_PER_ROUND: u32 = 6;
 /// Cold starts of a rival per round: they are slow.
 const RIVAL_STARTS_PER_ROUND: u32 = 2;
+/// How long a sandbox made ahead may take to be there; without one a start is still a start.
+const PREPARED_WAIT: Duration = Duration::from_millis(500);
 /// How long a process started ahead may take to be there.
 const SPARE_WAIT: Duration = Duration::from_secs(30);
 /// A client of the SDK in a process that does nothing else.
@@ -128,6 +133,38 @@ impl Turns<'_> {
     }
 }
 
+/// Counts the starts that found a sandbox made ahead, and names the row after what most of them were.
+#[derive(Default)]
+struct Prepared {
+    found: Cell<u32>,
+    all: Cell<u32>,
+}
+
+impl Prepared {
+    /// Waits for a moment until there is one; the first start of all cannot find one.
+    fn wait(&self, target: &Target, round: u32) -> io::Result<()> {
+        if round == 0 {
+            return Ok(());
+        }
+        self.all.set(self.all.get() + 1);
+        let begun = Instant::now();
+        while begun.elapsed() < PREPARED_WAIT {
+            if target.health()?["environments"]["prepared"].as_u64().unwrap_or(0) > 0 {
+                self.found.set(self.found.get() + 1);
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    fn name(&self, row: Row, ahead: &str, otherwise: &str) -> Row {
+        let (found, all) = (self.found.get(), self.all.get());
+        let kind = if found * 2 > all { ahead } else { otherwise };
+        row.cold(kind).note(format!("{found} of {all} starts found a sandbox made ahead"))
+    }
+}
+
 /// A rival's cold start of the same function; `None` where it does not run.
 fn rival(context: &Context, function: &Function<'_>) -> Option<impl FnMut(u32) -> io::Result<f64> + use<>> {
     let (target, folder) = rivals::ministack(context)?;
@@ -154,12 +191,17 @@ pub fn python(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
     let floor_name = "python3 -c pass";
     let mut beside = rival(context, &function);
     let what = "Python cold start, client view";
+    let prepared = Prepared::default();
     let row = turns.row(
         ("4", what, ZYGOTE),
-        |round| cold(&gust.target, "cold", round),
+        |round| {
+            prepared.wait(&gust.target, round)?;
+            cold(&gust.target, "cold", round)
+        },
         (floor_name, floor),
         beside.as_mut().map(|rival| rival as &mut dyn FnMut(u32) -> io::Result<f64>),
     )?;
+    let row = prepared.name(row, FORKED_AHEAD, ZYGOTE);
     rows.push(row.goal(Goal::at_most(0.45, 0.15, Against::TimesFloor)));
     drop(beside);
     // A variable that Python reads at its start gets a fresh interpreter.
@@ -222,12 +264,17 @@ pub fn boto3(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
     gust.target.create(&Function::new("cold", &context.python_runtime, "app.handler", files))?;
     let turns = Turns { context, target: &gust.target, starts_per_round: STARTS_PER_ROUND };
     let bare = format!("import sys; sys.path.append({:?}); {BOTO3_BARE}", sdk.display().to_string());
+    let prepared = Prepared::default();
     let row = turns.row(
         ("4b", "Python cold start, handler imports boto3 and makes a client, client view", ZYGOTE),
-        |round| cold(&gust.target, "cold", round),
+        |round| {
+            prepared.wait(&gust.target, round)?;
+            cold(&gust.target, "cold", round)
+        },
         ("the same in a bare process", || timed(&context.python, &["-c", &bare])),
         None,
     )?;
+    let row = prepared.name(row, FORKED_AHEAD, ZYGOTE);
     rows.push(row.goal(Goal::at_most(0.5, 0.1, Against::TimesFloor)));
     Ok(())
 }
@@ -289,7 +336,9 @@ pub fn rust(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
     let files: &[(&str, &[u8], u32)] = &[("bootstrap", &bytes, 0o755)];
     gust.target.create(&Function::new("cold", "provided.al2023", "bootstrap", files))?;
     let turns = Turns { context, target: &gust.target, starts_per_round: STARTS_PER_ROUND };
+    let prepared = Prepared::default();
     let value = |round| {
+        prepared.wait(&gust.target, round)?;
         gust.target.refresh("cold", round)?;
         first_invocation(&gust.target, "cold", &Proof::None)
     };
@@ -300,6 +349,7 @@ pub fn rust(context: &Context, rows: &mut Vec<Row>) -> io::Result<()> {
         ("spawn", || spawn_ms(spawn, &program)),
         None,
     )?;
+    let row = prepared.name(row, SANDBOX_AHEAD, NO_ZYGOTE);
     rows.push(row.goal(Goal::at_most(4.0, 2.0, Against::TimesFloor)));
     Ok(())
 }
