@@ -101,7 +101,8 @@ impl Spare {
         self.send_function(&serde_json::to_vec(&order)?).await?;
         // The end of the channel: it was executed.
         let mut reason = Vec::new();
-        (&mut self.channel).take(REASON_BYTES_MAX).read_to_end(&mut reason).await?;
+        let mut told = (&mut self.channel).take(REASON_BYTES_MAX);
+        timeout(SPARE_BOOT_WAIT, told.read_to_end(&mut reason)).await??;
         match reason.get(FRAME_HEAD_BYTES..) {
             None => Ok(self),
             Some(reason) => Err(std::io::Error::other(String::from_utf8_lossy(reason).into_owned())),
