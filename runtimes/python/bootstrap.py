@@ -310,14 +310,12 @@ def rehearse():
 
 
 def run_forked(channel_fd, log_fd):
-    """Runs in a process forked from a zygote, inside its sandbox. Returns the exit status."""
-    set_up_interpreter()
+    """Runs in a process forked from a zygote, which has set up the interpreter, inside its sandbox. Returns the exit status."""
     return serve_forked(Channel(channel_fd), log_fd)
 
 
 def run_vacant(channel_fd, log_fd):
     """The same before it is known which function it will be: that comes over the channel, its code with it."""
-    set_up_interpreter()
     channel = Channel(channel_fd)
     environment = channel.wait_for_function()
     if environment is None:

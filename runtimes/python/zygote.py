@@ -132,6 +132,7 @@ class Zygote:
         self.filter = SockFprog(len(code) // 8, ctypes.addressof(self.filter_code))
         self.capset_header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
         self.capset_sets = (ctypes.c_uint32 * 6)()
+        self.library_path = os.environ.get("LD_LIBRARY_PATH", "")
 
     def watch_children(self):
         """Has their ends told on a descriptor."""
@@ -251,8 +252,7 @@ class Zygote:
         variables.setdefault("AWS_LAMBDA_RUNTIME_API", order["runtime_api"])
         variables.setdefault("AWS_ENDPOINT_URL", order["endpoint"])
         # Part of Lambda's environment; the dynamic linker of this process has read it at the zygote's start.
-        variables.setdefault("LD_LIBRARY_PATH", os.environ.get("LD_LIBRARY_PATH", ""))
-        os.environ.clear()
+        variables.setdefault("LD_LIBRARY_PATH", self.library_path)
         os.environ.update(variables)
         return bootstrap.run_vacant if order["vacant"] else bootstrap.run_forked
 
@@ -295,6 +295,9 @@ def main():
         os.nice(SDK_LOAD_NICENESS)
         bootstrap.aside = sdk.load()
         os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) - SDK_LOAD_NICENESS)
+    # What is the same for every function is done once; each page that a child writes to is a page to copy.
+    bootstrap.set_up_interpreter()
+    os.environ.clear()
     # Collect once, then keep the collector away from what all children share.
     gc.collect()
     gc.disable()
