@@ -95,6 +95,7 @@ impl Drop for Cradle {
 fn serve(setting: &Setting<'_>, socket: OwnedFd) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
+    sys::set_process_name(c"gust-cradle")?;
     sys::close_all_except(&[0, 1, 2, socket.as_raw_fd()])?;
     let mut buffer = vec![0; MESSAGE_BYTES_MAX];
     while let Some((length, fds)) = sys::receive_message(&socket, &mut buffer)? {

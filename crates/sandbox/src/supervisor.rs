@@ -116,6 +116,7 @@ pub(crate) fn run(plan: Plan<'_>) -> ! {
 fn supervise(mut plan: Plan<'_>, status: &OwnedFd) -> io::Result<()> {
     close_foreign_descriptors(&plan)?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
+    sys::set_process_name(c"gust-supervisor")?;
     if matches!(plan.ids, HostIds::Same { .. }) {
         // A fork of a process that is not dumpable: its own /proc files would be root's until this is undone.
         sys::prctl(libc::PR_SET_DUMPABLE, 1)?;

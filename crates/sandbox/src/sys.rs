@@ -115,6 +115,13 @@ pub(crate) fn prctl(option: c_int, value: c_ulong) -> io::Result<()> {
     check(unsafe { libc::prctl(option, value, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) }).map(drop)
 }
 
+/// How `ps` and `top` show this process: at most 15 bytes.
+pub(crate) fn set_process_name(name: &std::ffi::CStr) -> io::Result<()> {
+    let zero = 0 as c_ulong;
+    // SAFETY: the kernel reads at most 16 bytes of a text that ends with a zero byte, during the call.
+    check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr() as c_ulong, zero, zero, zero) }).map(drop)
+}
+
 /// Installs a seccomp filter given as raw instructions (8 bytes each).
 pub(crate) fn set_seccomp(program: &[u8]) -> io::Result<()> {
     let mut filters: Vec<libc::sock_filter> = program

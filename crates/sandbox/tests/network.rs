@@ -492,15 +492,10 @@ async fn where_there_can_be_no_network_functions_have_none_unless_they_must() {
     assert_eq!(facts(&world).await.range.to_string(), "10.201.0.0/16");
 }
 
-/// The processes below the spawner that have made a network namespace and stay on the host's.
+/// The processes that make networks.
 fn keepers(world: &World) -> Vec<u32> {
-    let spawner = world.spawner.pid();
-    let of = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-    let command = |pid: u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let found: Vec<u32> = sandbox_processes_below(spawner)
-        .into_iter()
-        .filter(|pid| of(*pid) == of(spawner) && command(*pid) == command(spawner))
-        .collect();
+    let below = sandbox_processes_below(world.spawner.pid()).into_iter();
+    let found: Vec<u32> = below.filter(|pid| name_of(*pid) == "gust-network").collect();
     assert_eq!(found.len(), 1, "{found:?}");
     found
 }

@@ -65,6 +65,7 @@ pub(super) struct Setup {
 pub(super) fn run(setup: &Setup, socket: &OwnedFd) -> ! {
     let outcome = std::panic::catch_unwind(|| {
         sys::close_all_except(&[0, 1, 2, socket.as_raw_fd()])?;
+        sys::set_process_name(c"gust-network")?;
         match Keeper::build(setup) {
             Ok(mut keeper) => {
                 let served =

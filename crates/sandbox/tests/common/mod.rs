@@ -315,12 +315,14 @@ pub fn sandbox_processes_below(spawner: u32) -> Vec<u32> {
     found
 }
 
-/// The process that forks sandboxes stays as long as the spawner. Unlike a supervisor it has one process id only.
+/// The process that forks sandboxes stays as long as the spawner.
 fn is_cradle(pid: u32) -> bool {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let status = read("status");
-    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-    read("cmdline").contains("__spawner") && ids.split_whitespace().count() == 1
+    name_of(pid) == "gust-cradle"
+}
+
+/// How `ps` shows a process.
+pub fn name_of(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
 fn is_descendant(mut pid: u32, ancestor: u32) -> bool {
