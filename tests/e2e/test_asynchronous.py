@@ -54,13 +54,14 @@ def said(gust, name, word):
 @pytest.mark.timeout(900)
 def test_ten_thousand_events_survive_kills_and_each_is_recorded_once(start, tmp_path):
     data = tmp_path / "data"
-    gust = start("--concurrency", "8", data=data)
+    gust = start("--concurrency", "110", data=data)
     client = gust.client("lambda")
-    # It fills its places for good, and stands in nobody's way.
+    # Each has a few places, so that its events have to wait; the busy one fills its own for good and stands in nobody's way.
     busy = create_function(client, "import time\ndef handler(event, context):\n    time.sleep(600)\n", name="busy", Timeout=900)
-    client.put_function_concurrency(FunctionName=busy, ReservedConcurrentExecutions=1)
     name = create_function(client, COUNTER, name="counter")
     sink = create_function(client, RECORDER, name="recorder")
+    for function, places in ((busy, 1), (name, 4), (sink, 4)):
+        client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=places)
     client.put_function_event_invoke_config(FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": ARN + sink}})
     assert len(send_all(gust, busy, [f"busy-{number}" for number in range(200)])) == 200
     accepted = set()
@@ -69,7 +70,7 @@ def test_ten_thousand_events_survive_kills_and_each_is_recorded_once(start, tmp_
         accepted |= send_all(gust, name, [f"{part}-{number}" for number in range(size)])
         if part < KILLS:
             gust.kill()
-            gust = start("--concurrency", "8", data=data)
+            gust = start("--concurrency", "110", data=data)
     assert len(accepted) >= EVENTS - KILLS
     # What a function prints is not promised to survive kill -9. The records are sent by the transactions that settle
     # their events; those that ran before a kill may have lost their lines, those of the last part have not.
