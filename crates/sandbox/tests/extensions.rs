@@ -221,10 +221,14 @@ def handler(event, context):
             spec.init_boost = true;
         })
         .await;
-    let boosted = function.invoke(serde_json::json!(1)).await.unwrap().as_f64().unwrap();
+    // 128 of 1,769 MB are 7 %: 29 ms of 400 and what one period lets through.
+    const LIMITED_S_MAX: f64 = 0.15;
+    // What a busy machine leaves may be less than that: then it is asked again.
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while function.invoke(serde_json::json!(1)).await.unwrap().as_f64().unwrap() <= LIMITED_S_MAX {
+        assert!(std::time::Instant::now() < deadline, "it never gets more than its share");
+    }
     function.sandbox.end_boost().await.unwrap();
     let limited = function.invoke(serde_json::json!(1)).await.unwrap().as_f64().unwrap();
-    // 128 of 1,769 MB are 7 %: 29 ms of 400 and what one period lets through.
-    assert!(limited < 0.15, "{limited}");
-    assert!(boosted > limited, "{boosted} {limited}");
+    assert!(limited < LIMITED_S_MAX, "{limited}");
 }
