@@ -7,7 +7,6 @@ kernel, in crates/sandbox/tests/network.rs.
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
 
@@ -83,7 +82,7 @@ def test_functions_reach_the_internet_by_default_and_nothing_is_left(start, outs
     port = int(gust.url.rsplit(":", 1)[1])
     assert result(client, name, [HOST, port]) == "ConnectionRefusedError"
     (device,) = gust_devices() - others
-    gust.process.send_signal(signal.SIGKILL)
+    gust.kill()
     wait_for(lambda: device not in gust_devices(), "gust's device to be gone")
 
 
