@@ -538,7 +538,12 @@ mod tests {
             413,
             "Request must be smaller than 70167211 bytes for the CreateFunction operation",
         );
-        check(InvokeError::RecursiveLoop, "RecursiveInvocationException", 400, "The function was stopped because");
+        check(
+            InvokeError::RecursiveLoop,
+            "RecursiveInvocationException",
+            400,
+            "The function was stopped because it is invoked in a recursive loop.",
+        );
         check(LambdaError::ShuttingDown, "ServiceUnavailableException", 503, "gust is shutting down.");
     }
 
