@@ -99,13 +99,14 @@ def test_what_cannot_be_is_refused_at_the_start():
     ]:
         code, error = refusal(*flags)
         assert code == 2 and said in error, error
-    ip("link", "add", f"gd{os.getpid()}", "type", "dummy")
+    device = f"gd{os.getpid()}"
+    ip("link", "add", device, "type", "veth", "peer", "name", f"{device}p")
     try:
-        ip("address", "add", "10.213.0.1/24", "dev", f"gd{os.getpid()}")
-        ip("link", "set", f"gd{os.getpid()}", "up")
+        ip("address", "add", "10.213.0.1/24", "dev", device)
+        ip("link", "set", device, "up")
         code, error = refusal("--egress", "nat", "--nat-range", "10.213.0.0/16")
     finally:
-        ip("link", "delete", f"gd{os.getpid()}")
+        ip("link", "delete", device)
     assert code == 1 and "10.213.0.0/16 overlaps this machine's route to 10.213.0" in error, error
 
 
