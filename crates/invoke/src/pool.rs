@@ -288,15 +288,13 @@ impl FunctionPool {
 
     /// Gives back an announced environment that was idle all the while.
     pub(crate) fn put(self: &Arc<FunctionPool>, mut environment: Box<Environment>) {
-        if environment.provisioned.is_some() && self.provision.is_surplus() {
-            // Fewer are wanted than there are: it is one like any other from now on.
-            environment.provisioned = None;
-        }
+        // Fewer are wanted than there are. It says of itself that it was provisioned, so it does not serve on demand.
+        let is_surplus = environment.provisioned.is_some() && self.provision.is_surplus();
         let mut state = self.lock();
         let is_outdated = state.is_outdated(&environment);
         let shelf = state.shelf_of(&environment);
         shelf.coming = shelf.coming.saturating_sub(1);
-        if is_outdated {
+        if is_outdated || is_surplus {
             drop(state);
             self.farewells.say(vec![environment]);
             return;

@@ -65,7 +65,11 @@ fn body(first: Bytes, items: BoxStream<'static, StreamItem>) -> BodyStream {
         match items.next().await {
             Some(StreamItem::Chunk(chunk)) => Some((Ok(chunk), Some(items))),
             Some(StreamItem::End(outcome)) if outcome.failure.is_none() => None,
-            Some(StreamItem::End(_)) | None => Some((Err(StreamCut), None)),
+            Some(StreamItem::End(_)) | None => {
+                // What has been said so far, the head at least, leaves before the cut takes the connection away.
+                tokio::task::yield_now().await;
+                Some((Err(StreamCut), None))
+            }
         }
     });
     BodyStream(Box::pin(stream::iter(first).chain(rest)))
