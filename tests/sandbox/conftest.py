@@ -148,8 +148,17 @@ def log_of(cloud):
     return read
 
 
+def has_no_function(pid):
+    """Whether it sees no function's code: gust's own, and those of sandboxes that were made ahead."""
+    try:
+        mounts = pathlib.Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:
+        return False
+    return bool(mounts) and " /var/task " not in mounts
+
+
 def sandbox_processes(gust):
-    """The processes below gust's spawner, as the host sees them: pid -> command line."""
+    """The processes of functions below gust's spawner, as the host sees them: pid -> command line."""
     children = {}
     for entry in pathlib.Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -163,7 +172,8 @@ def sandbox_processes(gust):
     found, todo = {}, [gust.process.pid]
     while todo:
         for pid, command in children.get(todo.pop(), []):
-            found[pid] = command
+            if not has_no_function(pid):
+                found[pid] = command
             todo.append(pid)
     return found
 
