@@ -1,3 +1,5 @@
+//! Tests of the lanes: turns, limits, what waits and what goes back.
+
 use super::lane::Limit;
 use super::*;
 use crate::limits::LIMIT_SUCCESSES;

@@ -1,3 +1,5 @@
+//! Tests of the queue's records: what is written, loaded, settled and migrated.
+
 use super::*;
 use crate::machine::DiscardReason;
 use crate::testing::event;

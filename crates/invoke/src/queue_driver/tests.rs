@@ -1,3 +1,5 @@
+//! Tests of the driver: events run in turn, are settled, retried and survive restarts.
+
 use super::*;
 use crate::machine::{self, AttemptOutcome, RetryPolicy};
 use crate::queue::enqueue;

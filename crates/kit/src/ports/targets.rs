@@ -126,13 +126,16 @@ pub struct Delivery {
     pub sent_at_ms: i64,
 }
 
+/// Writes a delivery into somebody's transaction.
+pub type Write = Arc<dyn Fn(&mut dyn Tx) -> Result<(), StoreError> + Send + Sync>;
+
 /// A delivery that is ready to be written.
 #[derive(Clone)]
 pub struct Staged {
     /// How much it writes, about.
     pub bytes: usize,
     /// Writes it, and wakes whoever works it off. May run more than once, as all that a transaction runs.
-    pub write: Arc<dyn Fn(&mut dyn Tx) -> Result<(), StoreError> + Send + Sync>,
+    pub write: Write,
 }
 
 /// Why something cannot be sent.
