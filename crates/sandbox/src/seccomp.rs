@@ -233,7 +233,7 @@ mod tests {
     /// What the program answers to a call with three arguments.
     fn run(program: &[u8], call: libc::c_long, arguments: [u64; 3]) -> u32 {
         let words: Vec<&[u8]> = program.chunks(8).collect();
-        let mut data = vec![0_u8; 64];
+        let mut data = [0_u8; 64];
         data[..4].copy_from_slice(&(call as u32).to_ne_bytes());
         #[cfg(target_arch = "x86_64")]
         data[4..8].copy_from_slice(&0xc000_003e_u32.to_ne_bytes());
